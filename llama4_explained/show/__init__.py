@@ -1,0 +1,1 @@
+"""Figures. Nothing else in the package imports matplotlib."""
