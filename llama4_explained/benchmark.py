@@ -130,6 +130,7 @@ def in_turn(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[
 
 def _model(sizes: Sizes) -> list[Comparison]:
     """Prefill from nothing; then decoding, where both caches grow from round to round by the same tokens."""
+    from .check.hf_versions import CACHE_NAME, with_cache
     from .check.twins import pair
 
     ours, theirs = pair(sizes.config)
@@ -144,7 +145,7 @@ def _model(sizes: Sizes) -> list[Comparison]:
         return cache
 
     def their_prefill() -> Any:
-        return theirs(input_ids=prompt, use_cache=True, logits_to_keep=1).past_key_values
+        return theirs(input_ids=prompt, use_cache=True, logits_to_keep=1)[CACHE_NAME]
 
     our_cache, their_cache = our_prefill(), their_prefill()
 
@@ -154,7 +155,7 @@ def _model(sizes: Sizes) -> list[Comparison]:
 
     def their_decode() -> None:
         for token in following:
-            theirs(input_ids=token, past_key_values=their_cache, use_cache=True)
+            theirs(input_ids=token, use_cache=True, **with_cache(their_cache))
 
     return [
         ("prefill", f"{sizes.prompt} tokens", {"ours": our_prefill, "hf eager": their_prefill}),

@@ -258,7 +258,7 @@ def round_to_fp8(x: Tensor) -> Tensor:
     Shapes: [..., K] -> [..., K], of the same type. For inference: the rounding passes no useful gradients.
     """
     largest = x.abs().amax(-1, keepdim=True).float()
-    scale = (largest / FP8_LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
+    scale = _divided(largest, FP8_LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
     return (x / scale).to(torch.float8_e4m3fn).float().mul_(scale).type_as(x)
 
 
@@ -270,15 +270,15 @@ def _round_to_nearest(weight: Tensor, config: QuantizationConfig) -> tuple[Tenso
     if not bool((high - low).isfinite().all()):
         raise UserError("the weights have NaN or infinite values, which cannot be quantised")
     if config.format == "fp8":
-        scale = _round_up(torch.maximum(-low, high) / FP8_LARGEST)
+        scale = _round_up(_divided(torch.maximum(-low, high), FP8_LARGEST))
         return _in_rows(groups / scale[..., None], weight).to(torch.float8_e4m3fn), scale, 0.0
 
     largest_code, zero = 2**config.bits - 1, 2.0 ** (config.bits - 1)
     if config.symmetric:
-        scale = _round_up(torch.maximum(-low, high) / (zero - 1))
+        scale = _round_up(_divided(torch.maximum(-low, high), zero - 1))
         codes = (groups / scale[..., None]).round_().add_(zero)
     else:
-        scale = _round_up((high - low) / largest_code)
+        scale = _round_up(_divided(high - low, largest_code))
         zero = (-low / scale).round_()
         codes = (groups / scale[..., None]).round_().add_(zero[..., None])
     codes = codes.clamp_(0, largest_code).to(torch.uint8)
@@ -294,6 +294,11 @@ def _in_groups(x: Tensor, config: QuantizationConfig) -> Tensor:
 def _in_rows(groups: Tensor, like: Tensor) -> Tensor:
     """[..., G, group] -> [..., K] again."""
     return groups.flatten(-2)[..., : like.shape[-1]]
+
+
+def _divided(x: Tensor, divisor: float) -> Tensor:
+    """x / divisor, rounded alike on every device: CUDA divides by a bare number by multiplying with its inverse."""
+    return x / torch.full((), divisor, dtype=x.dtype, device=x.device)
 
 
 def _round_up(scale: Tensor) -> Tensor:

@@ -25,10 +25,9 @@ LAYERS = [
     ["number_formats", "quantize", "atomic", "tensor_files", "checkpoint", "generate", "image_input", "images",
      "special_tokens", "vocabulary", "tokenizer", "tool_calls", "messages", "chat", "processor"],
     ["model"],
-    ["loading", "devices", "activations", "weight_count", "memory_table", "memory", "synthetic"],
-    ["fast"],
+    ["loading", "devices", "activations", "weight_count", "memory_table", "memory"],
     ["__init__"],
-    ["check", "exercises", "show", "tiny"],
+    ["check", "show"],
     ["talk", "tour", "benchmark"],
     ["cli", "__main__"],
 ]  # fmt: skip

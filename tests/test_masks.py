@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from llama4_explained import SCOUT, UserError
+from llama4_explained.check.hf_versions import CACHE_NAME, with_cache
 from llama4_explained.masks import allowed_keys, causal_mask, chunked_causal_mask, positions_from_mask
 from oracle import TEXT, random_ids, text_pair
 
@@ -116,9 +117,7 @@ def test_equals_what_hf_looks_at_when_it_writes():
     past = None
     for position in range(18):
         with torch.no_grad():
-            output = theirs(
-                ids[:, position : position + 1], past_key_values=past, use_cache=True, output_attentions=True
-            )
-        past = output.past_key_values
+            output = theirs(ids[:, position : position + 1], use_cache=True, output_attentions=True, **with_cache(past))
+        past = output[CACHE_NAME]
         seen = [(weights > 0).any(dim=1)[0, 0].sum().item() for weights in output.attentions]
         assert seen == [position % 8 + 1] * 3 + [position + 1]

@@ -107,12 +107,14 @@ def test_layout():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_routing_equals_hf_to_the_bit(dtype):
+def test_decisions_equal_hfs_and_scores_to_the_last_digit(dtype):
+    """HF takes the sigmoid of a longer tensor, and PyTorch's vectors round otherwise than the rest of a tensor."""
     ours, theirs = moe_pair(dtype)
     tokens = random_tensor(200, 48).to(dtype)
     expert_index, score = ours.router(tokens)
     scores, _ = theirs.router(tokens)
-    assert torch.equal(torch.zeros_like(scores).scatter(1, expert_index, score), scores)
+    assert torch.equal(torch.zeros_like(scores).bool().scatter(1, expert_index, True), scores > 0)
+    torch.testing.assert_close(score, scores.gather(1, expert_index), rtol=torch.finfo(dtype).eps, atol=0)
     assert score.dtype == dtype
 
 

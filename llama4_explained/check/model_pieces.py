@@ -15,6 +15,7 @@ from transformers import DynamicCache
 from .. import fusion, generate, kv_cache, loss, masks
 from ..model import Llama4, Llama4Text
 from ..text_model import TextModel
+from .hf_versions import with_cache
 from .places import layers
 from .registry import Case, piece
 from .setups import Setup
@@ -86,7 +87,7 @@ def segments(setup: Setup) -> Case:
 
     def theirs(model: Any, ids: Tensor) -> Tensor:
         cache = DynamicCache(config=model.config.text_config)
-        parts = [model(input_ids=ids[:, a:b], past_key_values=cache, use_cache=True) for a, b in _spans(ends)]
+        parts = [model(input_ids=ids[:, a:b], use_cache=True, **with_cache(cache)) for a, b in _spans(ends)]
         return torch.cat([part.logits for part in parts], dim=1)
 
     return Case(ours, theirs, (setup.token_ids(setup.batch, num_tokens),))
@@ -105,7 +106,7 @@ def decode(setup: Setup) -> Case:
 
     def theirs(model: Any, ids: Tensor) -> Tensor:
         cache = DynamicCache(config=model.config.text_config)
-        arguments = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        arguments = {"use_cache": True, "logits_to_keep": 1, **with_cache(cache)}
         return torch.cat([model(input_ids=ids[:, a:b], **arguments).logits for a, b in _spans(ends)], dim=1)
 
     return Case(ours, theirs, (setup.token_ids(setup.batch, ends[-1]),))

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers.masking_utils import create_causal_mask, create_chunked_causal_mask
 
 from .. import kv_cache, rope
+from .hf_versions import with_cache
 from .setups import Setup
 
 
@@ -30,5 +31,5 @@ def hf_places(model: Any, x: Tensor, chunked: bool, attention_mask: Tensor | Non
     text = model.language_model.model
     positions = torch.arange(x.shape[1])[None]
     create = create_chunked_causal_mask if chunked else create_causal_mask
-    mask = create(text.config, x, attention_mask, past_key_values=None, position_ids=positions)
+    mask = create(text.config, x, attention_mask, position_ids=positions, **with_cache(None))
     return text.rotary_emb(x, positions), mask

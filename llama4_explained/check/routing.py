@@ -21,15 +21,16 @@ from ..moe import Router
 
 @contextmanager
 def recorded_decisions(model: nn.Module) -> Iterator[list[Tensor]]:
-    """The experts that HF's `model` chooses inside the block: one int64 [BT, A] for each router call, in order."""
+    """The experts that `model` (ours or HF's) chooses inside: one int64 [BT, A] for each router call, in order."""
     decisions: list[Tensor] = []
 
     def leave(module: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
-        decisions.append(output[1].topk(module.top_k, dim=-1).indices)
+        ours = isinstance(module, Router)
+        decisions.append(output[0] if ours else output[1].topk(module.top_k, dim=-1).indices)
 
     with ExitStack() as stack:
         for module in model.modules():
-            if isinstance(module, Llama4Router):
+            if isinstance(module, Router | Llama4Router):
                 stack.callback(module.register_forward_hook(leave).remove)
         yield decisions
 

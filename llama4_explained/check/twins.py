@@ -15,8 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 from ..config import Llama4Config, TextConfig
 from ..model import Llama4, Llama4Text
+from .hf_versions import mend
 
 Module = TypeVar("Module", bound=nn.Module)
+mend()
 
 
 def hf_config(config: Llama4Config | TextConfig, attn_implementation: str = "eager") -> Any:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from llama4_explained import Llama4Text, TextConfig, kv_cache
+from llama4_explained.check.hf_versions import CACHE_NAME, with_cache
 from llama4_explained.check.routing import pinned_decisions, recorded_decisions
 from llama4_explained.check.setups import random_config, scout_slice_config, tiny_config
 from llama4_explained.check.twins import double, hf_config, hf_twin, in_float64, pair, widened
@@ -160,9 +161,9 @@ def test_hf_cache_with_chunks_of_one_token_disagrees_with_hf_itself():
         whole = theirs(input_ids=ids).logits
         cached, past = [], None
         for i in range(6):
-            step = theirs(input_ids=ids[:, i : i + 1], past_key_values=past, use_cache=True)
+            step = theirs(input_ids=ids[:, i : i + 1], use_cache=True, **with_cache(past))
             cached.append(step.logits)
-            past = step.past_key_values
+            past = step[CACHE_NAME]
         cache = kv_cache.KVCache(config)
         our_steps = torch.cat([ours(ids[:, i : i + 1], cache=cache) for i in range(6)], dim=1)
     assert (torch.cat(cached, dim=1) - whole).abs().max() > 0.1
