@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .config import LayerSpec, TextConfig
 from .kv_cache import KVCache, Placement
+from .linear import Linear
 from .masks import allowed_keys
 from .norms import rms_normalize
 from .rope import rotate_pairs
@@ -130,10 +131,10 @@ class Attention(nn.Module):
     def __init__(self, config: TextConfig, spec: LayerSpec, layer: int) -> None:
         super().__init__()
         self.config, self.spec, self.layer = config, spec, layer
-        self.q_proj = nn.Linear(config.hidden_size, config.num_query_heads * config.head_dim, bias=False)
-        self.k_proj = nn.Linear(config.hidden_size, config.num_kv_heads * config.head_dim, bias=False)
-        self.v_proj = nn.Linear(config.hidden_size, config.num_kv_heads * config.head_dim, bias=False)
-        self.o_proj = nn.Linear(config.num_query_heads * config.head_dim, config.hidden_size, bias=False)
+        self.q_proj = Linear(config.hidden_size, config.num_query_heads * config.head_dim)
+        self.k_proj = Linear(config.hidden_size, config.num_kv_heads * config.head_dim)
+        self.v_proj = Linear(config.hidden_size, config.num_kv_heads * config.head_dim)
+        self.o_proj = Linear(config.num_query_heads * config.head_dim, config.hidden_size)
 
     def forward(
         self, x: Tensor, rotation: tuple[Tensor, Tensor], placement: Placement, cache: KVCache | None = None

@@ -19,6 +19,7 @@ from .config import Llama4Config, TextConfig
 from .errors import UserError
 from .fusion import Projector, fuse
 from .kv_cache import KVCache
+from .linear import Linear
 from .moe import Experts
 from .norms import RMSNorm
 from .text_model import TextModel
@@ -150,7 +151,7 @@ class Llama4Text(_LanguageModel):
         super().__init__()
         self.config = config
         self.model = TextModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size)
         if config.tie_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .config import TextConfig
 from .feed_forward import FeedForward
+from .linear import product
 from .trace import record
 
 
@@ -63,6 +64,10 @@ class Experts(nn.Module):
         gate_up, down = self.gate_up_proj.unbind(), self.down_proj.unbind()  # one gradient buffer, not one an expert
         return [(gate_up[expert], down[expert]) for expert in experts]
 
+    def multiply(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """x @ matrix, for one that `weights` gave."""
+        return product(x, matrix)
+
     def forward(self, tokens: Tensor, expert_index: Tensor, score: Tensor) -> Tensor:
         """tokens [BT, D], expert_index and score [BT, A] -> [BT, D], the sum over each token's experts."""
         order = expert_index.flatten().argsort(stable=True)  # token-expert pairs, sorted by expert  [BT*A]
@@ -73,8 +78,8 @@ class Experts(nn.Module):
         groups = inputs.split([counts[expert] for expert in active])
         outputs = []
         for group, (gate_up_proj, down_proj) in zip(groups, self.weights(active), strict=True):
-            gate, up = (group @ gate_up_proj).chunk(2, dim=-1)  # [tokens of this expert, F] each
-            outputs.append((F.silu(gate) * up) @ down_proj)
+            gate, up = self.multiply(group, gate_up_proj).chunk(2, dim=-1)  # [tokens of this expert, F] each
+            outputs.append(self.multiply(F.silu(gate) * up, down_proj))
         return torch.zeros_like(tokens).index_add(0, token, torch.cat(outputs))
 
 

@@ -136,16 +136,6 @@ class QuantizedLinear(QuantizedModule):
         return product if self.bias is None else product + self.bias
 
 
-class ExpertMatrix:
-    """One expert's matrix, seen as the experts store theirs, [in, out]: `x @ matrix`. It becomes numbers only then."""
-
-    def __init__(self, weight: QuantizedTensor) -> None:
-        self.weight = weight
-
-    def __rmatmul__(self, x: Tensor) -> Tensor:
-        return multiply(x, self.weight)
-
-
 class QuantizedExperts(QuantizedModule, Experts):
     """Routed experts stored in few bits. Only those that got tokens are ever turned back into numbers.
 
@@ -166,9 +156,13 @@ class QuantizedExperts(QuantizedModule, Experts):
         return cls(num_experts, hidden_size, width, config)
 
     def weights(self, experts: list[int]) -> list[tuple[Any, Any]]:
-        """The named experts' matrices, gate and up [D, 2F], down [F, D], to be multiplied from the left."""
+        """The named experts' matrices as codes: gate and up for [2F, D], down for [D, F]."""
         gate_up, down = self.quantized("gate_up_proj"), self.quantized("down_proj")
-        return [(ExpertMatrix(gate_up[expert]), ExpertMatrix(down[expert])) for expert in experts]
+        return [(gate_up[expert], down[expert]) for expert in experts]
+
+    def multiply(self, x: Tensor, matrix: Any) -> Tensor:
+        """x times the transposed matrix, which becomes numbers only now."""
+        return multiply(x, matrix)
 
 
 def plan(model: nn.Module, config: Quantization) -> dict[str, QuantizationConfig]:

@@ -19,7 +19,7 @@ NAME = "llama4_explained"
 # A module may import from the rows above its own, and from its own row. A folder's name stands for all in it.
 LAYERS = [
     ["errors", "hub", "config_hf", "config", "presets", "trace"],
-    ["norms", "rope", "masks", "kv_cache", "attention", "feed_forward", "moe", "loss"],
+    ["linear", "norms", "rope", "masks", "kv_cache", "attention", "feed_forward", "moe", "loss"],
     ["block"],
     ["text_model", "vision", "fusion"],
     ["number_formats", "quantize", "atomic", "tensor_files", "checkpoint", "generate", "image_input", "images",

@@ -8,6 +8,7 @@ from torch import nn
 
 from llama4_explained import TINY, Llama4, Llama4Text, UserError, number_formats, quantize
 from llama4_explained.feed_forward import FeedForward
+from llama4_explained.linear import Linear
 from llama4_explained.moe import Experts, MixtureOfExperts
 from llama4_explained.number_formats import PRESETS, QuantizationConfig, dequantize, quantize_tensor, round_to_fp8
 from llama4_explained.quantize import (
@@ -237,7 +238,7 @@ def test_single_pieces_can_be_quantised():
 def test_a_tied_head_stays_the_embedding_table():
     model = text_model(dataclasses.replace(TEXT, tie_embeddings=True))
     quantize_model_(model, "int4")
-    assert type(model.lm_head) is nn.Linear
+    assert type(model.lm_head) is Linear
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert isinstance(model.model.layers[0].self_attn.q_proj, QuantizedLinear)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import loss, text_model
 from ..feed_forward import FeedForward
+from ..linear import Linear
 from ..model import Llama4, Llama4Text
 from ..moe import Experts, MixtureOfExperts, Router
 from ..trace import record
@@ -38,6 +39,18 @@ def interleaved_in_experts(model: Llama4) -> Change:
         ]
 
     return replaced_method(Experts, "weights", make)
+
+
+@mutant("a single token's halves change places", "linear", "generate")
+def halves_of_one_token(model: Llama4) -> Change:
+    def make(forward: Any) -> Any:
+        def with_halves_rolled(self: Linear, x: Tensor) -> Tensor:
+            one_token = x.numel() == self.in_features
+            return forward(self, x).roll(self.out_features // 2 if one_token else 0, dims=-1)
+
+        return with_halves_rolled
+
+    return replaced_method(Linear, "forward", make)
 
 
 @mutant("gate and up are swapped in the feed-forward", "feed_forward", "layer.dense", *MOE)

@@ -10,11 +10,23 @@ from torch import Tensor
 from .. import attention, moe
 from ..block import DecoderLayer
 from ..feed_forward import FeedForward
+from ..linear import Linear
 from ..trace import Trace
 from .hf_trace import captured_attention
 from .places import hf_places, layers, our_places
 from .registry import Case, piece
 from .setups import Setup
+
+
+@piece("linear", "03_attention", Linear, "torch.nn.Linear")
+def linear_maps(setup: Setup) -> Case:
+    """The first layer's query projection, for several tokens, and for one, which takes another way."""
+
+    def both(model: Any, x: Tensor) -> dict[str, Tensor]:
+        projection = layers(model)[0].self_attn.q_proj
+        return {"several": projection(x), "one": projection(x[:1, :1])}
+
+    return Case(both, both, (setup.normal(setup.batch, 5, setup.text.hidden_size),))
 
 
 @piece("temperature", "05_irope", attention.query_temperature, "Llama4TextAttention")

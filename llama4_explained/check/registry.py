@@ -57,8 +57,8 @@ class Piece:
 
     @property
     def their_name(self) -> str:
-        """Dotted name of HF's counterpart (of Meta's, for the tokenizer)."""
-        is_whole = self.theirs.partition(".")[0] in ("transformers", "llama_models")
+        """Dotted name of HF's counterpart (Meta's for the tokenizer, PyTorch's where HF uses that)."""
+        is_whole = self.theirs.partition(".")[0] in ("transformers", "llama_models", "torch")
         return self.theirs if is_whole else f"{MODELING}.{self.theirs}"
 
     @property
