@@ -7,6 +7,8 @@ Shapes: B batch, T tokens, D hidden, N tiles, Da width of the vision adapter.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from torch import Tensor, nn
 
 from .config import Llama4Config
@@ -38,12 +40,36 @@ def fuse(embeddings: Tensor, is_patch: Tensor, image_tokens: Tensor) -> Tensor:
     Errors: UserError if there are not as many image tokens as places for them.
     Source: HF `Llama4ForConditionalGeneration.forward` (`masked_scatter`).
     """
-    flat = image_tokens.flatten(0, -2).to(embeddings.dtype)
-    places = int(is_patch.sum())
-    if places != len(flat):
+    require_places(is_patch, image_tokens)
+    return embeddings.masked_scatter(is_patch[..., None], image_tokens.to(embeddings.dtype))
+
+
+def require_places(is_patch: Tensor, image_tokens: Tensor) -> None:
+    """Errors: UserError if there are not as many image tokens as places for them.
+
+    Shapes: is_patch bool [B, T], image_tokens [N, tokens per tile, D].
+    """
+    places, made = int(is_patch.sum()), image_tokens.shape[0] * image_tokens.shape[1]
+    if places != made:
         raise UserError(
-            f"the text has {places} patch tokens, the images make {len(flat)} "
+            f"the text has {places} patch tokens, the images make {made} "
             f"({len(image_tokens)} tiles of {image_tokens.shape[1]}): use the processor's input_ids with its "
             "pixel_values"
         )
-    return embeddings.masked_scatter(is_patch[..., None], flat)
+
+
+def fuse_in_segments(
+    embed: Callable[[Tensor], Tensor], input_ids: Tensor, is_patch: Tensor, image_tokens: Tensor, length: int
+) -> Iterator[Tensor]:
+    """As `fuse`, but `length` tokens of every row after the other: a long text's embeddings never exist at once.
+
+    Shapes: embed int64 [B, T] -> [B, T, D], input_ids int64 [B, T], is_patch bool [B, T], image_tokens
+        [N, tokens per tile, D] -> several of [B, length or less, D].
+    Errors: as `fuse`.
+    """
+    require_places(is_patch, image_tokens)
+    number = (is_patch.flatten().cumsum(0) - 1).view_as(is_patch)  # of each place's image token, row after row
+    for start in range(0, input_ids.shape[1], length):
+        part = slice(start, start + length)
+        seen = image_tokens.flatten(0, 1)[number[:, part][is_patch[:, part]]]  # [places in this part, D]
+        yield fuse(embed(input_ids[:, part]), is_patch[:, part], seen[:, None])

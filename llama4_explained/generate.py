@@ -79,18 +79,17 @@ def generate_tokens(
         )
     goes_on = cache is not None  # the caller may add a turn: the padding of finished rows must be known as padding
     cache = KVCache(config) if cache is None else cache
+    model.require_ids(input_ids)  # all of them before any is computed: a cache shall not end inside a bad prompt
     new_ids, pixel_values = _unseen(model, input_ids, pixel_values, cache)
     generator = None if seed is None else torch.Generator(input_ids.device).manual_seed(seed)
     stops = torch.tensor(stopping, dtype=torch.long, device=input_ids.device)
     pad = config.pad_id if config.pad_id is not None else next(iter(stopping), 0)
     finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
-    embeddings = model.embed(new_ids, pixel_values)
-    past = cache.length
-    for start in range(0, new_ids.shape[1], PREFILL_SEGMENT):
-        part = slice(start, start + PREFILL_SEGMENT)
-        mask = None if attention_mask is None else attention_mask[:, past:][:, part]
-        logits = model.logits(embeddings[:, part], attention_mask=mask, cache=cache, logits_to_keep=1)
+    for embeddings in model.embed_in_segments(new_ids, pixel_values, PREFILL_SEGMENT):
+        start = cache.length
+        mask = None if attention_mask is None else attention_mask[:, start : start + embeddings.shape[1]]
+        logits = model.logits(embeddings, attention_mask=mask, cache=cache, logits_to_keep=1)
     cache.token_ids = input_ids
     for step in range(max_new_tokens):
         real = ~finished[:, None] if goes_on else None  # [B, 1]

@@ -225,15 +225,17 @@ def _activations(
     text = config if isinstance(config, TextConfig) else config.text
     segment = min(PREFILL_SEGMENT, context)
     is_fp8 = quantization is not None and quantization.format == "fp8"
-    embedded = batch * context * text.hidden_size * itemsize  # the whole prompt's, until the answer is complete
+    held = batch * segment * text.hidden_size * itemsize  # this segment's embeddings, while the layers run
     step = text_step_bytes(text, batch, segment, context - segment, itemsize, rounds_inputs=is_fp8)
     if quantization is not None:
         step += dequantized_bytes(text)
-    phases = [Activations("reading the prompt", f"{batch} x {segment:,} tokens at once", embedded + step)]
+    phases = []
     if tiles and isinstance(config, Llama4Config):
-        fused = embedded + embedded // itemsize  # a copy that has the images in it, and its mask
+        image_tokens = batch * tiles * config.vision.tokens_per_tile * text.hidden_size * itemsize  # of all segments
         looking = vision_bytes(config.vision, batch * tiles, itemsize)
-        phases.insert(0, Activations("reading images", f"{batch} x {tiles} tiles", embedded + max(fused, looking)))
+        phases.append(Activations("reading images", f"{batch} x {tiles} tiles", image_tokens + looking))
+        held += image_tokens
+    phases.append(Activations("reading the prompt", f"{batch} x {segment:,} tokens at once", held + step))
     return tuple(phases)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import checkpoint, generate
 from .config import Llama4Config, TextConfig
 from .errors import UserError
-from .fusion import Projector, fuse
+from .fusion import Projector, fuse, fuse_in_segments
 from .kv_cache import KVCache
 from .linear import Linear
 from .moe import Experts
@@ -37,6 +37,18 @@ class _LanguageModel(nn.Module):
         """The config of the language half."""
         return self.config if isinstance(self.config, TextConfig) else self.config.text
 
+    def require_ids(self, input_ids: Tensor) -> None:
+        """Errors: UserError unless `input_ids` are at least one token of the vocabulary, [B, T]."""
+        vocabulary = self.text_config.vocab_size
+        if input_ids.ndim != 2 or input_ids.numel() == 0:
+            raise UserError(f"input_ids is {list(input_ids.shape)}; expected [batch, tokens] with at least one token")
+        if input_ids.is_floating_point():
+            raise UserError(f"input_ids are {input_ids.dtype}; expected integers")
+        lowest, highest = int(input_ids.min()), int(input_ids.max())
+        if lowest < 0 or highest >= vocabulary:
+            wrong = lowest if lowest < 0 else highest
+            raise UserError(f"token id {wrong} is outside the vocabulary of {vocabulary}")
+
     def embed_text(self, input_ids: Tensor) -> Tensor:
         """int64 [B, T] -> [B, T, D], patch tokens included, as the text that they are."""
         raise NotImplementedError
@@ -44,6 +56,11 @@ class _LanguageModel(nn.Module):
     def embed(self, input_ids: Tensor, pixel_values: Tensor | None = None) -> Tensor:
         """int64 [B, T], and tiles [N, C, size, size] -> [B, T, D], the images in their places."""
         raise NotImplementedError
+
+    def embed_in_segments(self, input_ids: Tensor, pixel_values: Tensor | None, length: int) -> Iterator[Tensor]:
+        """As `embed`, `length` tokens of every row after the other, for prompts whose embeddings would fill memory."""
+        for part in input_ids.split(length, dim=1):
+            yield self.embed(part, pixel_values)
 
     def logits(
         self,
@@ -163,15 +180,7 @@ class Llama4Text(_LanguageModel):
 
     def embed_text(self, input_ids: Tensor) -> Tensor:
         """int64 [B, T] -> [B, T, D]."""
-        vocabulary = self.config.vocab_size
-        if input_ids.ndim != 2 or input_ids.numel() == 0:
-            raise UserError(f"input_ids is {list(input_ids.shape)}; expected [batch, tokens] with at least one token")
-        if input_ids.is_floating_point():
-            raise UserError(f"input_ids are {input_ids.dtype}; expected integers")
-        lowest, highest = int(input_ids.min()), int(input_ids.max())
-        if lowest < 0 or highest >= vocabulary:
-            wrong = lowest if lowest < 0 else highest
-            raise UserError(f"token id {wrong} is outside the vocabulary of {vocabulary}")
+        self.require_ids(input_ids)
         embeddings = self.model.embed_tokens(input_ids)
         record("embeddings", embeddings)
         return embeddings
@@ -216,15 +225,28 @@ class Llama4(_LanguageModel):
     def embed(self, input_ids: Tensor, pixel_values: Tensor | None = None) -> Tensor:
         """int64 [B, T], and tiles [N, C, size, size] -> [B, T, D], the images in their places."""
         embeddings = self.embed_text(input_ids)
-        is_patch = input_ids == self.config.patch_id
         if pixel_values is None:
-            if bool(is_patch.any()):
-                raise UserError(f"the text has {int(is_patch.sum())} patch tokens but there are no pixel_values")
+            self._require_no_patches(input_ids)
             return embeddings
-        image_tokens = self.multi_modal_projector(self.vision_model(pixel_values))
-        fused = fuse(embeddings, is_patch, image_tokens)
+        fused = fuse(embeddings, input_ids == self.config.patch_id, self._image_tokens(pixel_values))
         record("fusion.embeddings", fused)
         return fused
+
+    def embed_in_segments(self, input_ids: Tensor, pixel_values: Tensor | None, length: int) -> Iterator[Tensor]:
+        """As `embed`, `length` tokens of every row after the other. The images are seen once."""
+        if pixel_values is None:
+            self._require_no_patches(input_ids)
+            return super().embed_in_segments(input_ids, None, length)
+        is_patch = input_ids == self.config.patch_id
+        return fuse_in_segments(self.embed_text, input_ids, is_patch, self._image_tokens(pixel_values), length)
+
+    def _image_tokens(self, pixel_values: Tensor) -> Tensor:
+        """Tiles [N, C, size, size] -> [N, tokens per tile, D]."""
+        return self.multi_modal_projector(self.vision_model(pixel_values))
+
+    def _require_no_patches(self, input_ids: Tensor) -> None:
+        if places := int((input_ids == self.config.patch_id).sum()):
+            raise UserError(f"the text has {places} patch tokens but there are no pixel_values")
 
     def logits(
         self,

@@ -76,6 +76,19 @@ def test_a_long_prompt_runs_in_segments(monkeypatch, segment):
     assert torch.equal(written[1:, 4:], hf_greedy(theirs, padded[1:, 4:], 12))
 
 
+def test_a_bad_id_in_a_later_segment_leaves_the_cache_as_it_was(monkeypatch):
+    monkeypatch.setattr(generate, "PREFILL_SEGMENT", 8)
+    ours, _ = text_pair()
+    ids, cache = random_ids(1, 20), KVCache(TEXT)
+    first = ours.generate(ids, max_new_tokens=3, stop_ids=(), cache=cache)
+    bad = torch.cat([first, random_ids(1, 20)], dim=1)
+    bad[0, -1] = TEXT.vocab_size
+    before = cache.length
+    with pytest.raises(UserError, match="outside the vocabulary"):
+        ours.generate(bad, max_new_tokens=1, cache=cache)
+    assert cache.length == before
+
+
 def test_every_token_is_computed_once(monkeypatch):
     ours, _ = text_pair()
     seen = []

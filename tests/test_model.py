@@ -55,10 +55,10 @@ def test_images_in_segments_and_padded_rows_equal_hf_alone():
     with torch.no_grad():
         logits = ours(torch.cat([ids[:1], padded]), pixel_values, attention_mask=mask)
         cache = KVCache(TEXT)
-        embeddings = ours.embed(torch.cat([ids[:1], padded]), pixel_values)
+        embeddings = ours.embed_in_segments(torch.cat([ids[:1], padded]), pixel_values, 11)
         segments = [
             ours.logits(part, attention_mask=real, cache=cache)
-            for part, real in zip(embeddings.split(11, 1), mask.split(11, 1), strict=True)
+            for part, real in zip(embeddings, mask.split(11, 1), strict=True)
         ]
     for result in (logits, torch.cat(segments, dim=1)):
         assert_equals_hf(result[:1], *logits_of_hf(theirs, ids[:1], pixel_values=pixel_values[:2]))
