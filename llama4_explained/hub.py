@@ -41,10 +41,19 @@ def local_folder(source: str | Path, revision: str | None = None) -> Path:
     folder = _local(source)
     if folder is not None:
         return folder
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
 
+    # Offline by itself is not enough for every version: 1.33 asks the hub for a commit's files all the same.
+    offline = constants.HF_HUB_OFFLINE
     with _hub_errors(str(source), revision, "checkpoint"):
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+        downloaded = snapshot_download(
+            str(source),
+            revision=revision,
+            allow_patterns=WANTED,
+            ignore_patterns=UNWANTED,
+            local_files_only=offline,
+        )
+    return Path(downloaded)
 
 
 def _local(source: str | Path) -> Path | None:
