@@ -61,7 +61,7 @@ class Processor:
         self.tokenizer = tokenizer
         self.image_settings = ImageSettings(tile_size, max_tiles, tuple(mean), tuple(std))
         self.tokens_per_tile = tokens_per_tile
-        self._format("json")  # complains now, not at the first message, of a tokenizer without control tokens
+        self.chat_format("json")  # complains now, not at the first message, of a tokenizer without control tokens
 
     @classmethod
     def from_pretrained(cls, source: str | Path, revision: str | None = None) -> Processor:
@@ -140,7 +140,7 @@ class Processor:
             for one in (messages if is_batch else [messages])
         ]
         queue.check_all_used()
-        chat = self._format(tool_format)
+        chat = self.chat_format(tool_format)
         rows = [chat.conversation(conversation, add_generation_prompt) for conversation in conversations]
         return self._inputs(rows, [image for conversation in conversations for image in _images_of(conversation)])
 
@@ -178,7 +178,7 @@ class Processor:
         ids = output_ids[0].tolist()
         if ids[-1] not in self.stop_ids:
             ids.append(self.tokenizer.token_id(special.END_OF_TURN))
-        ids += self._format(tool_format).turns(new)
+        ids += self.chat_format(tool_format).turns(new)
         result = self._inputs([ids], _images_of(new)).to(output_ids.device)
         tiles = [values["pixel_values"] for values in (inputs, result) if "pixel_values" in values]
         return ModelInputs(result | {"pixel_values": torch.cat(tiles)}) if tiles else result
@@ -194,7 +194,7 @@ class Processor:
         queue = self._queue(images)
         prompt = Message("user", read_parts(content, "the prompt", queue))
         queue.check_all_used()
-        ids = [token for part in prompt.parts for token in self._format().part(part)]
+        ids = [token for part in prompt.parts for token in self.chat_format().part(part)]
         if not ids:
             raise UserError("the prompt is empty")
         return self._inputs([[self.tokenizer.token_id(special.BEGIN_OF_TEXT), *ids]], prompt.images)
@@ -233,7 +233,8 @@ class Processor:
         """What fills the shorter rows of a batch; the attention mask hides it."""
         return self.tokenizer.special_ids.get(special.PADDING, self.stop_ids[0])
 
-    def _format(self, tool_format: str = "json") -> ChatFormat:
+    def chat_format(self, tool_format: str = "json") -> ChatFormat:
+        """What turns messages into token ids."""
         return ChatFormat(self.tokenizer, self.tokens_per_tile, tool_format)
 
     def _queue(self, images: Sequence[ImageSource] | None) -> ImageQueue:

@@ -27,7 +27,7 @@ LAYERS = [
     ["model"],
     ["loading", "devices", "activations", "weight_count", "memory_table", "memory"],
     ["__init__"],
-    ["check", "show"],
+    ["check", "show", "tiny"],
     ["talk", "tour", "benchmark"],
     ["cli", "__main__"],
 ]  # fmt: skip

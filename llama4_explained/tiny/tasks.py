@@ -1,0 +1,137 @@
+"""Questions about a scene, and about texts, with the one right answer to each.
+
+Every task is asked in every language. What training may not show, the shapes of colours in `scenes.UNSEEN`, is neither
+drawn nor mentioned there: `things` says what may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .languages import ALL
+from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Language, Thing
+from .scenes import SEEN, Draw, Scene
+
+PICTURE_TASKS = ("caption", "count", "count_shape", "count_color", "color", "shape", "existence", "relation")
+TEXT_TASKS = ("translation", "lookup")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question and its answer."""
+
+    task: str
+    language: str  # its code
+    question: str
+    answer: str
+
+
+def ask(task: str, scene: Scene, language: Language, draw: Draw, things: Sequence[Thing] = SEEN) -> Turn | None:
+    """A question of one of `PICTURE_TASKS`; None if the scene does not allow it, as with the colour of two stars."""
+    said = _SAY[task](scene, language, draw, things)
+    return None if said is None else Turn(task, language.code, *said)
+
+
+def translate(source: Language, target: Language, draw: Draw, things: Sequence[Thing] = SEEN) -> Turn:
+    """A caption of a scene that nobody drew, from one language into another."""
+    groups = _any_groups(draw, things)
+    question = source.ask_translation(target.code, source.caption(groups))
+    return Turn("translation", source.code, question, target.caption(groups))
+
+
+def look_up(language: Language, draw: Draw, num_notes: int) -> Turn:
+    """Many notes of a number each, and the question for one of them: the longer, the further back it may lie."""
+    keys: list[str] = []
+    while len(keys) < num_notes:
+        key = draw.choice(LETTERS) + draw.choice(LETTERS)
+        if key not in keys:
+            keys.append(key)
+    values = [str(draw.between(10, 99)) for _ in keys]
+    asked = draw.below(num_notes)
+    notes = [language.note(key, value) for key, value in zip(keys, values, strict=True)]
+    question = "\n".join([*notes, language.ask_note(keys[asked])])
+    return Turn("lookup", language.code, question, f"{values[asked]}.")
+
+
+def any_language(draw: Draw) -> Language:
+    """One of the thirteen."""
+    return draw.choice(ALL)
+
+
+Said = tuple[str, str] | None  # question and answer
+
+
+def _caption(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    return language.ask_caption(), language.caption(scene.groups())
+
+
+def _count(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    return language.ask_count(), language.count(scene.count())
+
+
+def _count_shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    shape = draw.choice(scene.things).shape if draw.below(4) else draw.choice(SHAPES)
+    return language.ask_count(shape=shape), language.count(scene.count(shape=shape), shape=shape)
+
+
+def _count_color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    color = draw.choice(scene.things).color if draw.below(4) else draw.choice(COLORS)
+    return language.ask_count(color=color), language.count(scene.count(color=color), color=color)
+
+
+def _color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    single = [thing for thing in scene.things if scene.count(shape=thing.shape) == 1]
+    if not single:
+        return None
+    thing = draw.choice(single)
+    return language.ask_color(thing.shape), language.color(thing.color, thing.shape)
+
+
+def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    single = [thing for thing in scene.things if scene.count(color=thing.color) == 1]
+    if not single:
+        return None
+    thing = draw.choice(single)
+    return language.ask_shape(thing.color), language.shape(thing.shape)
+
+
+def _existence(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    """Half of what is asked for is there. Of the rest, half has the shape or the colour of something that is there."""
+    absent = [thing for thing in things if thing not in scene.things]
+    alike = [thing for thing in absent if scene.count(shape=thing.shape) or scene.count(color=thing.color)]
+    if draw.below(2):
+        return language.ask_existence(draw.choice(scene.things)), language.yes()
+    return language.ask_existence(draw.choice(alike if alike and draw.below(2) else absent)), language.no()
+
+
+def _relation(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+    clear = [
+        (thing, other, direction)
+        for thing in scene.things
+        for other in scene.things
+        if (direction := scene.direction(thing, other)) is not None
+    ]
+    if not clear:
+        return None
+    thing, other, direction = draw.choice(clear)
+    return language.ask_relation(thing, other), language.relation(direction)
+
+
+_SAY = {
+    "caption": _caption, "count": _count, "count_shape": _count_shape, "count_color": _count_color, "color": _color,
+    "shape": _shape, "existence": _existence, "relation": _relation,
+}  # fmt: skip
+
+
+def _any_groups(draw: Draw, things: Sequence[Thing]) -> list[Group]:
+    """One to four objects, equal ones together, in any order."""
+    left, groups = draw.between(1, MOST_OBJECTS), []
+    while left:
+        count = draw.between(1, left) if draw.below(2) else 1
+        thing = draw.choice(things)
+        if thing not in [group.thing for group in groups]:
+            groups.append(Group(count, thing))
+            left -= count
+    return groups

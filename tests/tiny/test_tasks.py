@@ -1,0 +1,124 @@
+from collections import Counter
+
+import pytest
+
+from llama4_explained.tiny.languages import ALL, BY_CODE, CODES
+from llama4_explained.tiny.languages.language import COLORS, SHAPES, Thing
+from llama4_explained.tiny.scenes import SEEN, UNSEEN, Draw, make_scene
+from llama4_explained.tiny.tasks import PICTURE_TASKS, any_language, ask, look_up, translate
+
+ENGLISH, GERMAN = BY_CODE["en"], BY_CODE["de"]
+EVERYTHING = (*SEEN, *UNSEEN)
+
+
+def questions(task, num_scenes=400, language=ENGLISH, things=SEEN):
+    """Scenes and what was asked of them, where the task can be asked."""
+    for seed in range(num_scenes):
+        scene = make_scene(seed, things=things)
+        turn = ask(task, scene, language, Draw(10**6 + seed), things)
+        if turn is not None:
+            yield scene, turn
+
+
+def named(text, names):
+    return [name for name in names if name in text.lower()]
+
+
+def test_every_language_is_there_once():
+    assert tuple(sorted(language.code for language in ALL)) == CODES
+    assert all(set(language.names) == set(CODES) for language in ALL)
+    assert Counter(any_language(Draw(seed)).code for seed in range(3000)).keys() == set(CODES)
+
+
+def test_captions_name_everything():
+    for scene, turn in questions("caption"):
+        assert turn.question == "What is in the picture?"
+        assert turn.answer == ENGLISH.caption(scene.groups())
+        assert len(named(turn.answer, COLORS)) == len({thing.color for thing in scene.things})
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "part"), [("count_shape", SHAPES, "shape"), ("count_color", COLORS, "color")]
+)
+def test_counts(task, names, part):
+    words, answers = ("None.", "One.", "Two.", "Three.", "Four."), Counter()
+    for scene, turn in questions(task):
+        (asked,) = named(turn.question, names)
+        answers[turn.answer] += 1
+        assert turn.answer == words[sum(getattr(thing, part) == asked for thing in scene.things)]
+    assert answers.keys() >= {"None.", "One.", "Two.", "Three."}
+    for scene, turn in questions("count"):
+        assert turn.answer == words[len(scene.items)]
+
+
+@pytest.mark.parametrize(
+    ("task", "asked_names", "asked", "answered"),
+    [("color", SHAPES, "shape", "color"), ("shape", COLORS, "color", "shape")],
+)
+def test_one_of_a_kind(task, asked_names, asked, answered):
+    total = 0
+    for scene, turn in questions(task):
+        (name,) = named(turn.question.removeprefix("What colour").removeprefix("What shape"), asked_names)
+        (thing,) = [thing for thing in scene.things if getattr(thing, asked) == name]
+        assert getattr(thing, answered) in turn.answer.lower()
+        total += 1
+    assert total > 300
+    twice = make_scene(0, num_objects=2, things=(Thing("star", "red"),))
+    assert ask(task, twice, ENGLISH, Draw(0)) is None
+
+
+def test_existence_is_true_half_of_the_time_and_hard_to_guess():
+    answers, alike = Counter(), 0
+    for scene, turn in questions("existence", 2000):
+        (thing,) = [thing for thing in SEEN if f"{thing.color} {thing.shape}" in turn.question]
+        answers[turn.answer] += 1
+        assert turn.answer == ("Yes." if thing in scene.things else "No.")
+        alike += turn.answer == "No." and bool(scene.count(thing.shape) or scene.count(color=thing.color))
+    assert abs(answers["Yes."] - 1000) < 120 and alike > 400
+
+
+def test_relations():
+    total = Counter()
+    for scene, turn in questions("relation", 4000):
+        first, second = turn.question.removesuffix("?").split(" relative to the ")
+        thing, other = (Thing(*reversed(text.split()[-2:])) for text in (first, second))
+        assert turn.answer == ENGLISH.relation(str(scene.direction(thing, other)))
+        total[turn.answer] += 1
+    assert len(total) == 4 and min(total.values()) > 300
+
+
+def test_what_must_not_be_seen_is_not_mentioned_either():
+    def mentions(turn):
+        text = f"{turn.question} {turn.answer}".lower()
+        return any(f"{thing.color} {thing.shape}" in text for thing in UNSEEN)
+
+    turns = [turn for task in PICTURE_TASKS for _, turn in questions(task)]
+    turns += [translate(ENGLISH, GERMAN, Draw(seed)) for seed in range(400)]
+    assert not any(map(mentions, turns))
+    allowed = [turn for task in PICTURE_TASKS for _, turn in questions(task, things=EVERYTHING)]
+    assert sum(map(mentions, allowed)) > 100
+
+
+def test_translations():
+    turn = translate(ENGLISH, GERMAN, Draw(0))
+    assert turn.question == "Translate into German: Two yellow squares, a blue heart and a purple triangle."
+    assert turn.answer == "Zwei gelbe Quadrate, ein blaues Herz und ein lila Dreieck."
+    lengths = Counter(translate(GERMAN, ENGLISH, Draw(seed)).answer.count(" and ") for seed in range(200))
+    assert set(lengths) == {0, 1}
+
+
+def test_looking_up():
+    for seed in range(200):
+        turn = look_up(ENGLISH, Draw(seed), 1 + seed % 40)
+        *notes, question = turn.question.split("\n")
+        numbers = dict(note.removeprefix("The number of ").removesuffix(".").split(" is ") for note in notes)
+        assert len(numbers) == len(notes) == 1 + seed % 40
+        assert turn.answer == numbers[question.removeprefix("What is the number of ").removesuffix("?")] + "."
+
+
+@pytest.mark.parametrize("language", ALL, ids=[language.code for language in ALL])
+def test_every_task_in_every_language(language):
+    for task in PICTURE_TASKS:
+        turns = [turn for _, turn in questions(task, 60, language)]
+        assert turns and all(turn.language == language.code and turn.answer for turn in turns)
+        assert len({turn.answer for turn in turns}) > 1

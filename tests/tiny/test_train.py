@@ -1,0 +1,105 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from llama4_explained import TINY, Llama4
+from llama4_explained.moe import Experts
+from llama4_explained.tiny.batches import Batches, Layout
+from llama4_explained.tiny.grouped_experts import GroupedExperts, group_experts_
+from llama4_explained.tiny.train import Recipe, Trainer, forward, router_balance
+from oracle import random_tensor
+from tiny_world import processor
+
+CPU = torch.device("cpu")
+SMALL = dataclasses.replace(
+    TINY,
+    text=dataclasses.replace(TINY.text, num_layers=4, num_experts=4),
+    vision=dataclasses.replace(TINY.vision, num_layers=2),
+)
+LAYOUT = Layout(pictures=(4, 1, 1, 1), texts=2, length=128, most_notes=6)
+RECIPE = Recipe(steps=100, warmup=10, layout=LAYOUT)
+
+
+def batch(number: int = 0) -> dict[str, torch.Tensor]:
+    return Batches(processor(), LAYOUT, 0, 0, 10)[number]
+
+
+def test_the_quick_forward_is_the_models():
+    trainer = Trainer(RECIPE, CPU, SMALL)
+    inputs = trainer.prepared(batch())
+    with torch.no_grad():
+        logits, image_tokens = forward(trainer.model, inputs["input_ids"], inputs["tiles"], inputs["places"])
+        assert torch.equal(logits, trainer.model(inputs["input_ids"], inputs["tiles"]))
+    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and inputs["cells"].shape == (15, 16, 3)
+
+
+def test_a_batch_is_learnt_by_heart():
+    """Answers, and what lies at image tokens, fall from chance to little; nothing but learning does that."""
+    trainer = Trainer(dataclasses.replace(RECIPE, steps=60, auxiliary_until=2.0), CPU, SMALL)
+    losses = [trainer.train_on(batch()) for _ in range(60)]
+    assert losses[0]["answers"] > 7 and losses[0]["cells"] > 4
+    assert losses[-1]["answers"] < 0.5 and losses[-1]["cells"] < 1.5
+    assert trainer.step == 60
+
+
+def test_training_again_gives_the_same_weights():
+    first, again, other = (Trainer(dataclasses.replace(RECIPE, seed=seed), CPU, SMALL) for seed in (0, 0, 1))
+    for trainer in (first, again, other):
+        for number in range(2):
+            trainer.train_on(batch(number))
+    state, same, different = (trainer.model.state_dict() for trainer in (first, again, other))
+    assert all(torch.equal(tensor, same[name]) for name, tensor in state.items())
+    assert not torch.equal(state["language_model.lm_head.weight"], different["language_model.lm_head.weight"])
+
+
+def test_the_recipes_curves():
+    recipe = Recipe(steps=1000, warmup=100, learning_rate=1.0, auxiliary=2.0, auxiliary_until=0.5)
+    rates = [recipe.rate(step) for step in (0, 49, 99, 100, 550, 1000)]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 0.5, 0.0])
+    assert [recipe.auxiliary_weight(step) for step in (0, 250, 500, 900)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(("columns", "expected"), [([0, 1, 2, 3], 1.0), ([2, 2, 2, 2], None)])
+def test_balance_is_one_when_even_and_grows_with_one_sidedness(columns, expected):
+    """Four tokens, four experts: router weights that send each token where `columns` says, by a margin of 2."""
+    model = Llama4(SMALL)
+    router = model.language_model.model.layers[0].feed_forward.router
+    tokens = torch.eye(4, 128)
+    with torch.no_grad():
+        router.weight.zero_()
+        for token, expert in enumerate(columns):
+            router.weight[expert, token] = 2.0
+    with router_balance(model) as found:
+        router(tokens)
+    probability = math.exp(2) / (math.exp(2) + 3)
+    assert float(found[0]) == pytest.approx(expected or 4 * probability)
+    router(tokens)
+    assert len(found) == 1  # nothing is left behind
+
+
+@pytest.mark.parametrize("experts_per_token", [1, 2])
+def test_grouped_experts_are_experts_in_bfloat16(experts_per_token):
+    """Outputs and all gradients, with an expert that gets no token; bfloat16 rounds by 0.4 % a step."""
+    experts = Experts(5, 48, 32)
+    grouped = GroupedExperts(5, 48, 32)
+    grouped.load_state_dict(experts.state_dict())
+    index = torch.randint(4, (40, experts_per_token), generator=torch.Generator().manual_seed(0))
+    score, direction = random_tensor(40, experts_per_token).sigmoid(), random_tensor(40, 48, seed=1)
+    results = []
+    for module in (experts, grouped):
+        x = random_tensor(40, 48, seed=2).requires_grad_()
+        output = module(x, index, score)
+        (output * direction).sum().backward()
+        results.append([output, x.grad, module.gate_up_proj.grad, module.down_proj.grad])
+    for exact, ours in zip(*results, strict=True):
+        assert (ours - exact).abs().max() < 0.015 * exact.abs().max()
+
+
+def test_experts_are_grouped_in_place():
+    model = Llama4(SMALL)
+    before = list(model.parameters())
+    group_experts_(model)
+    assert {type(layer.feed_forward.experts) for layer in model.language_model.model.layers} == {GroupedExperts}
+    assert all(weight is other for weight, other in zip(before, model.parameters(), strict=True))
