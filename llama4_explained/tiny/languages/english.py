@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .language import Group, Language, Thing
+from .language import Group, Language, Thing, listed, sentence
 
 NAMES = {
     "ar": "Arabic",
@@ -45,25 +45,25 @@ class English(Language):
         return "What is in the picture?"
 
     def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group.count, group.thing) for group in groups]))
+        return sentence(listed([_counted(group.count, group.thing) for group in groups], "and"))
 
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         return f"How many {_plural(shape or 'object', color)} are there?"
 
     def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[number])
+        return sentence(NUMBERS[number])
 
     def ask_color(self, shape: str) -> str:
         return f"What colour is the {shape}?"
 
     def color(self, color: str, shape: str) -> str:
-        return _sentence(color)
+        return sentence(color)
 
     def ask_shape(self, color: str) -> str:
         return f"What shape is the {color} object?"
 
     def shape(self, shape: str) -> str:
-        return _sentence(_a(shape))
+        return sentence(_a(shape))
 
     def ask_existence(self, thing: Thing) -> str:
         return f"Is there {_a(_singular(thing))}?"
@@ -108,13 +108,3 @@ def _a(phrase: str) -> str:
 def _counted(count: int, thing: Thing) -> str:
     """a red star, two red stars"""
     return _a(_singular(thing)) if count == 1 else f"{NUMBERS[count]} {_plural(thing.shape, thing.color)}"
-
-
-def _list(phrases: list[str]) -> str:
-    """a, b and c"""
-    *first, last = phrases
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return text.capitalize() + "."

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .language import Group, Language, Thing
+from .language import Thing
+from .romance import PLURAL, SINGULAR, Romance
 
 NAMES = {
     "ar": "arabe",
@@ -22,7 +21,6 @@ NAMES = {
     "tl": "tagalog",
     "vi": "vietnamien",
 }
-SINGULAR, PLURAL = 0, 1  # where the forms are in the pairs of these tables
 NOUNS = {
     "circle": ("cercle", "cercles"),
     "square": ("carré", "carrés"),
@@ -42,42 +40,33 @@ ADJECTIVES = {
     "purple": {"m": ("violet", "violets"), "f": ("violette", "violettes")},
 }
 NUMBERS = {"m": ("aucun", "un", "deux", "trois", "quatre"), "f": ("aucune", "une", "deux", "trois", "quatre")}
+A = {"m": "un", "f": "une"}
 THE = {"m": "le", "f": "la"}
 DIRECTIONS = {"left": "À gauche.", "right": "À droite.", "above": "Au-dessus.", "below": "En dessous."}
 VOWELS = "aeéiou"
 
 
-class French(Language):
+class French(Romance):
     code = "fr"
     name = "français"
     names = NAMES
+    nouns, genders, adjectives, numbers = NOUNS, GENDERS, ADJECTIVES, NUMBERS
+    one, conjunction, directions = A, "et", DIRECTIONS
 
     def ask_caption(self) -> str:
         return "Qu'y a-t-il sur l'image ?"
 
-    def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group.count, group.thing) for group in groups]))
-
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
-        return f"Combien {_of(_phrase(shape or 'object', color, PLURAL))} y a-t-il ?"
-
-    def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[GENDERS[shape or "object"]][number])
+        return f"Combien {_of(self.phrase(shape or 'object', color, PLURAL))} y a-t-il ?"
 
     def ask_color(self, shape: str) -> str:
-        return f"De quelle couleur est {_the(shape)} ?"
-
-    def color(self, color: str, shape: str) -> str:
-        return _sentence(ADJECTIVES[color][GENDERS[shape]][SINGULAR])
+        return f"De quelle couleur est {self._the(shape)} ?"
 
     def ask_shape(self, color: str) -> str:
-        return f"Quelle est la forme de {_the('object', color)} ?"
-
-    def shape(self, shape: str) -> str:
-        return _sentence(_a(shape))
+        return f"Quelle est la forme de {self._the('object', color)} ?"
 
     def ask_existence(self, thing: Thing) -> str:
-        return f"Y a-t-il {_a(thing.shape, thing.color)} ?"
+        return f"Y a-t-il {self.with_article(A, thing.shape, thing.color)} ?"
 
     def yes(self) -> str:
         return "Oui."
@@ -86,10 +75,7 @@ class French(Language):
         return "Non."
 
     def ask_relation(self, thing: Thing, other: Thing) -> str:
-        return f"Où est {_the(thing.shape, thing.color)} par rapport {_to_the(other.shape, other.color)} ?"
-
-    def relation(self, direction: str) -> str:
-        return DIRECTIONS[direction]
+        return f"Où est {self._the(thing.shape, thing.color)} par rapport {self._to_the(other.shape, other.color)} ?"
 
     def ask_translation(self, code: str, text: str) -> str:
         return f"Traduis en {NAMES[code]} : {text}"
@@ -101,45 +87,16 @@ class French(Language):
     def ask_note(self, key: str) -> str:
         return f"Quel est le nombre associé à {key} ?"
 
+    def _the(self, shape: str, color: str | None = None) -> str:
+        """le cercle, la croix verte, l'étoile"""
+        phrase = self.phrase(shape, color, SINGULAR)
+        return f"l'{phrase}" if phrase[0] in VOWELS else self.with_article(THE, shape, color)
 
-def _phrase(shape: str, color: str | None, number: int) -> str:
-    """étoile, étoiles vertes"""
-    noun = NOUNS[shape][number]
-    return f"{noun} {ADJECTIVES[color][GENDERS[shape]][number]}" if color else noun
-
-
-def _a(shape: str, color: str | None = None) -> str:
-    """un cercle, une étoile verte"""
-    return f"{NUMBERS[GENDERS[shape]][1]} {_phrase(shape, color, SINGULAR)}"
-
-
-def _the(shape: str, color: str | None = None) -> str:
-    """le cercle, la croix verte, l'étoile"""
-    phrase = _phrase(shape, color, SINGULAR)
-    return f"l'{phrase}" if phrase[0] in VOWELS else f"{THE[GENDERS[shape]]} {phrase}"
-
-
-def _to_the(shape: str, color: str) -> str:
-    """au cercle vert, à la croix verte, à l'étoile verte"""
-    return f"à {_the(shape, color)}".replace("à le ", "au ")
+    def _to_the(self, shape: str, color: str) -> str:
+        """au cercle vert, à la croix verte, à l'étoile verte"""
+        return f"à {self._the(shape, color)}".replace("à le ", "au ")
 
 
 def _of(phrase: str) -> str:
     """de cercles, d'étoiles"""
     return f"d'{phrase}" if phrase[0] in VOWELS else f"de {phrase}"
-
-
-def _counted(count: int, thing: Thing) -> str:
-    """une étoile verte, deux étoiles vertes"""
-    number = SINGULAR if count == 1 else PLURAL
-    return f"{NUMBERS[GENDERS[thing.shape]][count]} {_phrase(thing.shape, thing.color, number)}"
-
-
-def _list(phrases: list[str]) -> str:
-    """a, b et c"""
-    *first, last = phrases
-    return f"{', '.join(first)} et {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return text.capitalize() + "."

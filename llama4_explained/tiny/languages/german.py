@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .language import Group, Language, Thing
+from .language import Group, Language, Thing, listed, sentence
 
 NAMES = {  # as adjectives used as nouns, in the accusative after "ins"; Hindi and Tagalog have no ending
     "ar": "Arabische",
@@ -53,7 +53,7 @@ class German(Language):
         return "Was ist auf dem Bild?"
 
     def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group) for group in groups]))
+        return sentence(listed([_counted(group) for group in groups], "und"))
 
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         return f"Wie viele {_many(shape, color)} gibt es?"
@@ -62,13 +62,13 @@ class German(Language):
         if number == 1:
             gender, _, _, _ = NOUNS[shape or "object"]
             return ONE[gender]
-        return _sentence(NUMBERS[number])
+        return sentence(NUMBERS[number])
 
     def ask_color(self, shape: str) -> str:
         return f"Welche Farbe hat {_the(shape)}?"
 
     def color(self, color: str, shape: str) -> str:
-        return _sentence(COLORS[color])
+        return sentence(COLORS[color])
 
     def ask_shape(self, color: str) -> str:
         return f"Was ist {_the('object', color)}?"
@@ -139,13 +139,3 @@ def _counted(group: Group) -> str:
     if group.count == 1:
         return _a(group.thing, A_NOMINATIVE)
     return f"{NUMBERS[group.count]} {_many(group.thing.shape, group.thing.color)}"
-
-
-def _list(phrases: Sequence[str]) -> str:
-    """a, b und c"""
-    *first, last = phrases
-    return f"{', '.join(first)} und {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

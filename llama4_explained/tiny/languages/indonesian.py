@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .language import Group, Language, Thing
+from .language import Group, Language, Thing, sentence
 
 NAMES = {
     "ar": "bahasa Arab",
@@ -47,25 +47,25 @@ class Indonesian(Language):
         return "Apa yang ada di gambar?"
 
     def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group) for group in groups]))
+        return sentence(_list([_counted(group) for group in groups]))
 
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         return f"Ada berapa {_noun(shape, color)}?"
 
     def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[number])
+        return sentence(NUMBERS[number])
 
     def ask_color(self, shape: str) -> str:
         return f"Apa warna {NOUNS[shape]} itu?"
 
     def color(self, color: str, shape: str) -> str:
-        return _sentence(COLORS[color])
+        return sentence(COLORS[color])
 
     def ask_shape(self, color: str) -> str:
         return f"Apa bentuk {_noun('object', color)} itu?"
 
     def shape(self, shape: str) -> str:
-        return _sentence(NOUNS[shape])
+        return sentence(NOUNS[shape])
 
     def ask_existence(self, thing: Thing) -> str:
         return f"Apakah ada {_noun(thing.shape, thing.color)}?"
@@ -110,7 +110,3 @@ def _list(phrases: Sequence[str]) -> str:
     if len(first) < 2:
         return " dan ".join(phrases)
     return f"{', '.join(first)}, dan {last}"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

@@ -3,9 +3,8 @@ but for "blu" and "viola". One is "un" before a masculine noun, "uno" alone; "a"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .language import Group, Language, Thing
+from .language import Thing
+from .romance import PLURAL, SINGULAR, Romance
 
 NAMES = {
     "ar": "arabo",
@@ -22,7 +21,6 @@ NAMES = {
     "tl": "tagalog",
     "vi": "vietnamita",
 }
-SINGULAR, PLURAL = 0, 1  # where the forms are in the pairs of these tables
 NOUNS = {
     "circle": ("cerchio", "cerchi"),
     "square": ("quadrato", "quadrati"),
@@ -49,38 +47,28 @@ TO_THE = {"m": "al", "f": "alla"}
 DIRECTIONS = {"left": "A sinistra.", "right": "A destra.", "above": "Sopra.", "below": "Sotto."}
 
 
-class Italian(Language):
+class Italian(Romance):
     code = "it"
     name = "italiano"
     names = NAMES
+    nouns, genders, adjectives, numbers = NOUNS, GENDERS, ADJECTIVES, NUMBERS
+    one, conjunction, directions = A, "e", DIRECTIONS
 
     def ask_caption(self) -> str:
         return "Che cosa c'è nell'immagine?"
 
-    def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group.count, group.thing) for group in groups]))
-
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         shape = shape or "object"
-        return f"{HOW_MANY[GENDERS[shape]]} {_phrase(shape, color, PLURAL)} ci sono?"
-
-    def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[GENDERS[shape or "object"]][number])
+        return f"{HOW_MANY[GENDERS[shape]]} {self.phrase(shape, color, PLURAL)} ci sono?"
 
     def ask_color(self, shape: str) -> str:
-        return f"Di che colore è {_with(THE, shape)}?"
-
-    def color(self, color: str, shape: str) -> str:
-        return _sentence(ADJECTIVES[color][GENDERS[shape]][SINGULAR])
+        return f"Di che colore è {self.with_article(THE, shape)}?"
 
     def ask_shape(self, color: str) -> str:
-        return f"Che figura è l'{_phrase('object', color, SINGULAR)}?"
-
-    def shape(self, shape: str) -> str:
-        return _sentence(_with(A, shape))
+        return f"Che figura è l'{self.phrase('object', color, SINGULAR)}?"
 
     def ask_existence(self, thing: Thing) -> str:
-        return f"C'è {_with(A, thing.shape, thing.color)}?"
+        return f"C'è {self.with_article(A, thing.shape, thing.color)}?"
 
     def yes(self) -> str:
         return "Sì."
@@ -89,11 +77,8 @@ class Italian(Language):
         return "No."
 
     def ask_relation(self, thing: Thing, other: Thing) -> str:
-        place = _with(TO_THE, other.shape, other.color)
-        return f"Dov'è {_with(THE, thing.shape, thing.color)} rispetto {place}?"
-
-    def relation(self, direction: str) -> str:
-        return DIRECTIONS[direction]
+        place = self.with_article(TO_THE, other.shape, other.color)
+        return f"Dov'è {self.with_article(THE, thing.shape, thing.color)} rispetto {place}?"
 
     def ask_translation(self, code: str, text: str) -> str:
         return f"Traduci in {NAMES[code]}: {text}"
@@ -103,31 +88,3 @@ class Italian(Language):
 
     def ask_note(self, key: str) -> str:
         return f"Qual è il numero di {key}?"
-
-
-def _phrase(shape: str, color: str | None, number: int) -> str:
-    """stella, stelle rosse"""
-    noun = NOUNS[shape][number]
-    return f"{noun} {ADJECTIVES[color][GENDERS[shape]][number]}" if color else noun
-
-
-def _with(article: dict[str, str], shape: str, color: str | None = None) -> str:
-    """un cerchio, la stella rossa, al cerchio rosso"""
-    return f"{article[GENDERS[shape]]} {_phrase(shape, color, SINGULAR)}"
-
-
-def _counted(count: int, thing: Thing) -> str:
-    """un cerchio rosso, due cerchi rossi"""
-    if count == 1:
-        return _with(A, thing.shape, thing.color)
-    return f"{NUMBERS[GENDERS[thing.shape]][count]} {_phrase(thing.shape, thing.color, PLURAL)}"
-
-
-def _list(phrases: list[str]) -> str:
-    """a, b e c"""
-    *first, last = phrases
-    return f"{', '.join(first)} e {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return text.capitalize() + "."

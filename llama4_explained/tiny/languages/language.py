@@ -106,3 +106,14 @@ class Language(ABC):
     @abstractmethod
     def ask_note(self, key: str) -> str:
         """What is the number of K?  (the answer is the value alone)"""
+
+
+def listed(phrases: Sequence[str], conjunction: str) -> str:
+    """One phrase; two with the conjunction between; of more, the first ones with commas: a, b and c."""
+    *first, last = phrases
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def sentence(text: str, end: str = ".") -> str:
+    """With a capital letter at its beginning, and what ends it."""
+    return f"{text[0].upper()}{text[1:]}{end}"

@@ -3,9 +3,8 @@ before a masculine noun, "uno" alone. "A el" becomes "al". Questions also open w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .language import Group, Language, Thing
+from .language import Thing
+from .romance import PLURAL, Romance
 
 NAMES = {
     "ar": "árabe",
@@ -22,7 +21,6 @@ NAMES = {
     "tl": "tagalo",
     "vi": "vietnamita",
 }
-SINGULAR, PLURAL = 0, 1  # where the forms are in the pairs of these tables
 NOUNS = {
     "circle": ("círculo", "círculos"),
     "square": ("cuadrado", "cuadrados"),
@@ -49,38 +47,28 @@ TO_THE = {"m": "al", "f": "a la"}
 DIRECTIONS = {"left": "A la izquierda.", "right": "A la derecha.", "above": "Arriba.", "below": "Abajo."}
 
 
-class Spanish(Language):
+class Spanish(Romance):
     code = "es"
     name = "español"
     names = NAMES
+    nouns, genders, adjectives, numbers = NOUNS, GENDERS, ADJECTIVES, NUMBERS
+    one, conjunction, directions = A, "y", DIRECTIONS
 
     def ask_caption(self) -> str:
         return "¿Qué hay en la imagen?"
 
-    def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group.count, group.thing) for group in groups]))
-
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         shape = shape or "object"
-        return f"¿{HOW_MANY[GENDERS[shape]]} {_phrase(shape, color, PLURAL)} hay?"
-
-    def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[GENDERS[shape or "object"]][number])
+        return f"¿{HOW_MANY[GENDERS[shape]]} {self.phrase(shape, color, PLURAL)} hay?"
 
     def ask_color(self, shape: str) -> str:
-        return f"¿De qué color es {_with(THE, shape)}?"
-
-    def color(self, color: str, shape: str) -> str:
-        return _sentence(ADJECTIVES[color][GENDERS[shape]][SINGULAR])
+        return f"¿De qué color es {self.with_article(THE, shape)}?"
 
     def ask_shape(self, color: str) -> str:
-        return f"¿Qué figura es {_with(THE, 'object', color)}?"
-
-    def shape(self, shape: str) -> str:
-        return _sentence(_with(A, shape))
+        return f"¿Qué figura es {self.with_article(THE, 'object', color)}?"
 
     def ask_existence(self, thing: Thing) -> str:
-        return f"¿Hay {_with(A, thing.shape, thing.color)}?"
+        return f"¿Hay {self.with_article(A, thing.shape, thing.color)}?"
 
     def yes(self) -> str:
         return "Sí."
@@ -89,11 +77,8 @@ class Spanish(Language):
         return "No."
 
     def ask_relation(self, thing: Thing, other: Thing) -> str:
-        place = _with(TO_THE, other.shape, other.color)
-        return f"¿Dónde está {_with(THE, thing.shape, thing.color)} respecto {place}?"
-
-    def relation(self, direction: str) -> str:
-        return DIRECTIONS[direction]
+        place = self.with_article(TO_THE, other.shape, other.color)
+        return f"¿Dónde está {self.with_article(THE, thing.shape, thing.color)} respecto {place}?"
 
     def ask_translation(self, code: str, text: str) -> str:
         return f"Traduce al {NAMES[code]}: {text}"
@@ -103,31 +88,3 @@ class Spanish(Language):
 
     def ask_note(self, key: str) -> str:
         return f"¿Cuál es el número de {key}?"
-
-
-def _phrase(shape: str, color: str | None, number: int) -> str:
-    """estrella, estrellas rojas"""
-    noun = NOUNS[shape][number]
-    return f"{noun} {ADJECTIVES[color][GENDERS[shape]][number]}" if color else noun
-
-
-def _with(article: dict[str, str], shape: str, color: str | None = None) -> str:
-    """un círculo, la estrella roja, al círculo rojo"""
-    return f"{article[GENDERS[shape]]} {_phrase(shape, color, SINGULAR)}"
-
-
-def _counted(count: int, thing: Thing) -> str:
-    """un círculo rojo, dos círculos rojos"""
-    if count == 1:
-        return _with(A, thing.shape, thing.color)
-    return f"{NUMBERS[GENDERS[thing.shape]][count]} {_phrase(thing.shape, thing.color, PLURAL)}"
-
-
-def _list(phrases: list[str]) -> str:
-    """a, b y c"""
-    *first, last = phrases
-    return f"{', '.join(first)} y {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return text.capitalize() + "."

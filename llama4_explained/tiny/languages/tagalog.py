@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .language import Group, Language, Thing
+from .language import Group, Language, Thing, listed, sentence
 
 NAMES = {
     "ar": "Arabe",
@@ -47,25 +47,25 @@ class Tagalog(Language):
         return "Ano ang nasa larawan?"
 
     def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group) for group in groups]))
+        return sentence(listed([_counted(group) for group in groups], "at"))
 
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         return f"Ilan ang {_noun(shape, color)}?"
 
     def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[number])
+        return sentence(NUMBERS[number])
 
     def ask_color(self, shape: str) -> str:
         return f"Ano ang kulay ng {NOUNS[shape]}?"
 
     def color(self, color: str, shape: str) -> str:
-        return _sentence(COLORS[color])
+        return sentence(COLORS[color])
 
     def ask_shape(self, color: str) -> str:
         return f"Ano ang hugis ng {_noun('object', color)}?"
 
     def shape(self, shape: str) -> str:
-        return _sentence(NOUNS[shape])
+        return sentence(NOUNS[shape])
 
     def ask_existence(self, thing: Thing) -> str:
         # "Mayroon" and not "may", which cannot carry the particle "ba" and its linker.
@@ -108,13 +108,3 @@ def _noun(shape: str | None, color: str | None) -> str:
 def _counted(group: Group) -> str:
     """isang pulang bilog, apat na pulang bilog"""
     return _link(NUMBERS[group.count], _noun(group.thing.shape, group.thing.color))
-
-
-def _list(phrases: Sequence[str]) -> str:
-    """a, b at c"""
-    *first, last = phrases
-    return f"{', '.join(first)} at {last}" if first else last
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .language import Group, Language, Thing
+from .language import Group, Language, Thing, listed, sentence
 
 NAMES = {
     "ar": "tiếng Ả Rập",
@@ -55,25 +55,25 @@ class Vietnamese(Language):
         return "Trong ảnh có gì?"
 
     def caption(self, groups: Sequence[Group]) -> str:
-        return _sentence(_list([_counted(group) for group in groups]))
+        return sentence(listed([_counted(group) for group in groups], "và"))
 
     def ask_count(self, shape: str | None = None, color: str | None = None) -> str:
         return f"Có bao nhiêu {_noun(shape, color)}?"
 
     def count(self, number: int, shape: str | None = None, color: str | None = None) -> str:
-        return _sentence(NUMBERS[number])
+        return sentence(NUMBERS[number])
 
     def ask_color(self, shape: str) -> str:
-        return _sentence(f"{NOUNS[shape]} có màu gì", "?")
+        return sentence(f"{NOUNS[shape]} có màu gì", "?")
 
     def color(self, color: str, shape: str) -> str:
-        return _sentence(COLORS[color])
+        return sentence(COLORS[color])
 
     def ask_shape(self, color: str) -> str:
-        return _sentence(f"{_noun('object', color)} là hình gì", "?")
+        return sentence(f"{_noun('object', color)} là hình gì", "?")
 
     def shape(self, shape: str) -> str:
-        return _sentence(NOUNS[shape])
+        return sentence(NOUNS[shape])
 
     def ask_existence(self, thing: Thing) -> str:
         return f"Có {_noun(thing.shape, thing.color)} không?"
@@ -85,7 +85,7 @@ class Vietnamese(Language):
         return "Không."
 
     def ask_relation(self, thing: Thing, other: Thing) -> str:
-        return _sentence(f"{_noun(thing.shape, thing.color)} ở phía nào so với {_noun(other.shape, other.color)}", "?")
+        return sentence(f"{_noun(thing.shape, thing.color)} ở phía nào so với {_noun(other.shape, other.color)}", "?")
 
     def relation(self, direction: str) -> str:
         return DIRECTIONS[direction]
@@ -109,13 +109,3 @@ def _noun(shape: str | None, color: str | None) -> str:
 def _counted(group: Group) -> str:
     """một hình tròn màu đỏ"""
     return f"{NUMBERS[group.count]} {_noun(group.thing.shape, group.thing.color)}"
-
-
-def _list(phrases: Sequence[str]) -> str:
-    """a, b và c"""
-    *first, last = phrases
-    return f"{', '.join(first)} và {last}" if first else last
-
-
-def _sentence(text: str, end: str = ".") -> str:
-    return f"{text[0].upper()}{text[1:]}{end}"
