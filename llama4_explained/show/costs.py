@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ..errors import UserError
+from .files import save_figure
 
 SIDES = {
     "ours": ("#0072B2", "o", "ours: each expert runs on its own tokens"),
@@ -54,10 +54,4 @@ def save_moe_costs(records: list[dict[str, Any]], path: str | Path) -> None:
 
     Errors: UserError if the file cannot be written.
     """
-    figure = draw_moe_costs(records)
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot draw into {path}: {error}") from error
-    finally:
-        plt.close(figure)
+    save_figure(draw_moe_costs(records), path)

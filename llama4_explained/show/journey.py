@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import Llama4Config
-from ..errors import UserError
 from ..images import TiledImage
 from ..masks import allowed_keys
 from ..trace import Trace
+from .files import save_figure
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, then darker cousins for more than eight experts.
 EXPERT_COLORS = [
@@ -56,13 +56,7 @@ def save_journey(journey: Journey, path: str | Path) -> None:
 
     Errors: UserError if the file cannot be written, or its ending names no picture format.
     """
-    figure = draw_journey(journey)
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot draw into {path}: {error}") from error
-    finally:
-        plt.close(figure)
+    save_figure(draw_journey(journey), path)
 
 
 def draw_journey(journey: Journey) -> Figure:

@@ -118,11 +118,12 @@ class Painter:
 
 
 def cell_targets(batch: dict[str, Tensor]) -> Tensor:
-    """What lies at each image token, for the throw-away head: its shape, colour and size.
+    """What lies at each image token, for the throw-away head: its shape, colour and size, and the token's own place.
 
-    The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`.
+    The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`. The place is
+    the cell's row and column in its tile: tokens that were never asked for it learn relations much later.
 
-    Shapes: returns int64 [X, CELLS^2, 3].
+    Shapes: returns int64 [X, CELLS^2, 5].
     """
     made = []
     for canvas in CANVASES:
@@ -138,7 +139,9 @@ def cell_targets(batch: dict[str, Tensor]) -> Tensor:
         count = len(views(*canvas))
         result.append(torch.stack(made[position : position + count], dim=1).flatten(0, 1))
         position += count
-    return torch.cat(result)
+    what = torch.cat(result)  # [X, CELLS^2, 3]
+    cell = torch.arange(CELLS**2, device=what.device).expand(len(what), -1)
+    return torch.cat([what, torch.stack([cell // CELLS, cell % CELLS], dim=-1)], dim=-1)
 
 
 def views(rows: int, columns: int) -> list[tuple[int, int, int, int]]:

@@ -66,9 +66,9 @@ def picture_turns(scene: Scene, draw: Draw, number: int, things: Sequence[Thing]
 
 
 def text_turns(draw: Draw, most_notes: int) -> list[Turn]:
-    """Turns without a picture: one key to look up among 1 to `most_notes`, or translations."""
+    """Turns without a picture: keys to look up among 1 to `most_notes`, or translations."""
     if draw.below(2):
-        return [look_up(any_language(draw), draw, draw.between(1, most_notes))]
+        return look_up(any_language(draw), draw, draw.between(1, most_notes), num_questions=8)
     turns = []
     for _ in range(8):
         source, target = draw.shuffled([any_language(draw), any_language(draw)])

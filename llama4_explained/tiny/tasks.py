@@ -41,18 +41,24 @@ def translate(source: Language, target: Language, draw: Draw, things: Sequence[T
     return Turn("translation", source.code, question, target.caption(groups))
 
 
-def look_up(language: Language, draw: Draw, num_notes: int) -> Turn:
-    """Many notes of a number each, and the question for one of them: the longer, the further back it may lie."""
+def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int = 1) -> list[Turn]:
+    """Many notes of a number each, and the question for one of them: the longer, the further back it may lie.
+
+    More questions follow in turns of their own, for other notes where there are that many.
+    """
     keys: list[str] = []
     while len(keys) < num_notes:
         key = draw.choice(LETTERS) + draw.choice(LETTERS)
         if key not in keys:
             keys.append(key)
     values = [str(draw.between(10, 99)) for _ in keys]
-    asked = draw.below(num_notes)
     notes = [language.note(key, value) for key, value in zip(keys, values, strict=True)]
-    question = "\n".join([*notes, language.ask_note(keys[asked])])
-    return Turn("lookup", language.code, question, f"{values[asked]}.")
+    turns = []
+    for asked in draw.shuffled(range(num_notes))[:num_questions]:
+        question = "\n".join([*notes, language.ask_note(keys[asked])])
+        turns.append(Turn("lookup", language.code, question, f"{values[asked]}."))
+        notes = []
+    return turns
 
 
 def any_language(draw: Draw) -> Language:

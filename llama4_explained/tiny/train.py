@@ -21,11 +21,12 @@ from ..loss import next_token_loss
 from ..model import Llama4
 from ..moe import Router
 from ..presets import TINY
-from .batches import NO_OBJECT, Layout, Painter, cell_targets
+from .batches import CELLS, NO_OBJECT, Layout, Painter, cell_targets
 from .grouped_experts import group_experts_
 from .languages.language import COLORS
 
-CELL_KINDS = (NO_OBJECT + 1, len(COLORS) + 1, 3)  # what the throw-away head tells apart: shapes, colours, sizes
+# What the throw-away head tells apart: shapes, colours, sizes, rows and columns.
+CELL_KINDS = (NO_OBJECT + 1, len(COLORS) + 1, 3, CELLS, CELLS)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Recipe:
 class CellHead(nn.Module):
     """Says of every image token what lies there; thrown away after training.
 
-    Shapes: [X, CELLS^2, D] -> three of [X, CELLS^2, kinds].
+    Shapes: [X, CELLS^2, D] -> one [X, CELLS^2, kinds] for each of `CELL_KINDS`.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -118,7 +119,7 @@ class Trainer:
 
     def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a step takes: ids and labels [B, T], tiles [X, 3, size, size], the places of their image tokens in all
-        tokens [X * CELLS^2], and what lies there [X, CELLS^2, 3]."""
+        tokens [X * CELLS^2], and what lies there [X, CELLS^2, 5]."""
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         is_patch = batch["input_ids"].flatten() == self.model.config.patch_id
         return {

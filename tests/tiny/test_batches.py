@@ -83,17 +83,18 @@ def test_cells_of_one_tile():
     heart = Item(Thing("heart", "green"), 70, 42, 18, 0, (0, 0, 0))
     star = Item(Thing("star", "red"), 98, 98, 10, 0, (0, 0, 0))
     batch = numbers(Scene(1, 1, (heart, star), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    cells = cell_targets(batch)[0].view(4, 4, 3)
+    cells, places = cell_targets(batch)[0].view(4, 4, 5).split([3, 2], dim=-1)
     assert cells[1, 2].tolist() == [SHAPES.index("heart"), COLORS.index("green"), 1]
     assert cells[3, 3].tolist() == [SHAPES.index("star"), COLORS.index("red"), 0]
     assert cells[0, 0].tolist() == cells[3, 0].tolist() == [NO_OBJECT] * 3
+    assert places[0, 0].tolist() == [0, 0] and places[2, 3].tolist() == [2, 3]
 
 
 def test_cells_of_several_tiles():
     """The same heart is in the second tile of a picture of two, and further left in the global one."""
     heart = Item(Thing("heart", "green"), 112 + 70, 42, 18, 0, (0, 0, 0))
     batch = numbers(Scene(1, 2, (heart,), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    first, second, whole = cell_targets(batch).view(3, 4, 4, 3)[..., 0]
+    first, second, whole = cell_targets(batch).view(3, 4, 4, 5)[..., 0]
     assert (first == NO_OBJECT).all()
     assert second[1, 2] == SHAPES.index("heart")
     assert whole[1, 3] == SHAPES.index("heart") and whole[1, 1] == NO_OBJECT

@@ -109,11 +109,28 @@ def test_translations():
 
 def test_looking_up():
     for seed in range(200):
-        turn = look_up(ENGLISH, Draw(seed), 1 + seed % 40)
+        (turn,) = look_up(ENGLISH, Draw(seed), 1 + seed % 40)
         *notes, question = turn.question.split("\n")
-        numbers = dict(note.removeprefix("The number of ").removesuffix(".").split(" is ") for note in notes)
+        numbers = as_numbers(notes)
         assert len(numbers) == len(notes) == 1 + seed % 40
-        assert turn.answer == numbers[question.removeprefix("What is the number of ").removesuffix("?")] + "."
+        assert turn.answer == numbers[key_of(question)] + "."
+
+
+def test_several_questions_about_the_same_notes():
+    first, *others = look_up(ENGLISH, Draw(0), 6, num_questions=4)
+    *notes, question = first.question.split("\n")
+    asked = [key_of(question), *(key_of(turn.question) for turn in others)]
+    assert len(set(asked)) == 4
+    assert [turn.answer for turn in (first, *others)] == [as_numbers(notes)[key] + "." for key in asked]
+    assert len(look_up(ENGLISH, Draw(0), 2, num_questions=4)) == 2
+
+
+def as_numbers(notes):
+    return dict(note.removeprefix("The number of ").removesuffix(".").split(" is ") for note in notes)
+
+
+def key_of(question):
+    return question.removeprefix("What is the number of ").removesuffix("?")
 
 
 @pytest.mark.parametrize("language", ALL, ids=[language.code for language in ALL])

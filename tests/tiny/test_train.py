@@ -32,7 +32,7 @@ def test_the_quick_forward_is_the_models():
     with torch.no_grad():
         logits, image_tokens = forward(trainer.model, inputs["input_ids"], inputs["tiles"], inputs["places"])
         assert torch.equal(logits, trainer.model(inputs["input_ids"], inputs["tiles"]))
-    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and inputs["cells"].shape == (15, 16, 3)
+    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and inputs["cells"].shape == (15, 16, 5)
 
 
 def test_a_batch_is_learnt_by_heart():
