@@ -41,7 +41,9 @@ def fuse(embeddings: Tensor, is_patch: Tensor, image_tokens: Tensor) -> Tensor:
     Source: HF `Llama4ForConditionalGeneration.forward` (`masked_scatter`).
     """
     require_places(is_patch, image_tokens)
-    return embeddings.masked_scatter(is_patch[..., None], image_tokens.to(embeddings.dtype))
+    fused = embeddings.masked_scatter(is_patch[..., None], image_tokens.to(embeddings.dtype))
+    record("fusion.embeddings", fused)
+    return fused
 
 
 def require_places(is_patch: Tensor, image_tokens: Tensor) -> None:

@@ -228,9 +228,7 @@ class Llama4(_LanguageModel):
         if pixel_values is None:
             self._require_no_patches(input_ids)
             return embeddings
-        fused = fuse(embeddings, input_ids == self.config.patch_id, self._image_tokens(pixel_values))
-        record("fusion.embeddings", fused)
-        return fused
+        return fuse(embeddings, input_ids == self.config.patch_id, self._image_tokens(pixel_values))
 
     def embed_in_segments(self, input_ids: Tensor, pixel_values: Tensor | None, length: int) -> Iterator[Tensor]:
         """As `embed`, `length` tokens of every row after the other. The images are seen once."""
