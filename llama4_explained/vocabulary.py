@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -115,18 +115,8 @@ class RanksVocabulary:
             merges=[(written(piece[:cut]), written(piece[cut:])) for *_, piece, cut in sorted(merges)],
             ignore_merges=True,
         ))  # fmt: skip
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Split(tokenizers.Regex(WORD_PATTERN), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ])  # fmt: skip
-        tokenizer.decoder = decoders.ByteLevel()
-        tokenizer.add_special_tokens(
-            [tokenizers.AddedToken(name, normalized=False, special=True) for name in SPECIAL_TOKENS]
-        )
-        # HF's `tokenizer(text)` opens a text with this token, as Llama 4's published files do.
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{BEGIN_OF_TEXT} $A", special_tokens=[(BEGIN_OF_TEXT, self.special_ids[BEGIN_OF_TEXT])]
-        )
+        cut_words_(tokenizer)
+        add_control_tokens_(tokenizer, SPECIAL_TOKENS)
         return tokenizer.to_str(pretty=True)
 
 
@@ -172,6 +162,25 @@ class JsonVocabulary:
 
     def to_json(self) -> str:
         return self._tokenizer.to_str(pretty=True)
+
+
+def cut_words_(tokenizer: tokenizers.Tokenizer) -> None:
+    """Have a text cut into words as Llama 4 does it, each word written in signs for bytes, and joined again."""
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(tokenizers.Regex(WORD_PATTERN), behavior="isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])  # fmt: skip
+    tokenizer.decoder = decoders.ByteLevel()
+
+
+def add_control_tokens_(tokenizer: tokenizers.Tokenizer, names: Sequence[str]) -> None:
+    """Give control tokens the ids after those of all pieces, in order."""
+    tokenizer.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in names])
+    # HF's `tokenizer(text)` opens a text with this token, as Llama 4's published files do.
+    begin = tokenizer.token_to_id(BEGIN_OF_TEXT)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BEGIN_OF_TEXT} $A", special_tokens=[(BEGIN_OF_TEXT, begin)]
+    )
 
 
 def _byte_signs() -> list[str]:

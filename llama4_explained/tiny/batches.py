@@ -106,9 +106,7 @@ class Painter:
             if not len(items):
                 continue
             pictures = draw(items, batch[f"backgrounds {(rows, columns)}"], rows * TILE, columns * TILE, self._stamps)
-            grid = pictures.unflatten(3, (columns, TILE)).unflatten(
-                2, (rows, TILE)
-            )  # [N, 3, rows, size, columns, size]
+            grid = pictures.unflatten(3, (-1, TILE)).unflatten(2, (-1, TILE))  # [N, 3, rows, size, columns, size]
             tiles = grid.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # [N, rows * columns, 3, size, size]
             if rows * columns > 1:
                 whole = F.interpolate(pictures.float(), (TILE, TILE), mode="bilinear", antialias=True)
@@ -121,7 +119,7 @@ def cell_targets(batch: dict[str, Tensor]) -> Tensor:
     """What lies at each image token, for the throw-away head: its shape, colour and size, and the token's own place.
 
     The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`. The place is
-    the cell's row and column in its tile: tokens that were never asked for it learn relations much later.
+    the cell's row and column in its tile: what is asked for is kept, and relations need it.
 
     Shapes: returns int64 [X, CELLS^2, 5].
     """
@@ -152,13 +150,13 @@ def views(rows: int, columns: int) -> list[tuple[int, int, int, int]]:
 
 def _nearest(items: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """items [N, M, FIELDS], y and x [cells] -> int64 [N, cells, 3]."""
-    stamp, colour, there = items[:, :, 0], items[:, :, FIELDS - 1], items[:, :, 6] == 1
+    stamp, color, there = items[:, :, 0], items[:, :, FIELDS - 1], items[:, :, 6] == 1
     radius = torch.tensor(RADII, device=items.device)[stamp // TURNS % len(RADII)]
     middle_y, middle_x = items[:, :, 1] + RADII[-1], items[:, :, 2] + RADII[-1]
     distance = ((middle_y[:, None] - y[:, None]) ** 2 + (middle_x[:, None] - x[:, None]) ** 2).sqrt()  # [N, cells, M]
     distance = distance.masked_fill(~there[:, None], float("inf"))
     nearest = distance.min(-1)
     is_there = nearest.values <= (radius + 10).gather(1, nearest.indices)
-    kinds = torch.stack([stamp // (TURNS * len(RADII)), colour, (radius > 16).long()], dim=-1)  # [N, M, 3]
+    kinds = torch.stack([stamp // (TURNS * len(RADII)), color, (radius > 16).long()], dim=-1)  # [N, M, 3]
     found = kinds.gather(1, nearest.indices[..., None].expand(-1, -1, 3))
     return torch.where(is_there[..., None], found, NO_OBJECT)

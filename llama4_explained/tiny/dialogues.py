@@ -10,7 +10,7 @@ from functools import cache
 
 from ..chat import ChatFormat
 from ..loss import IGNORED
-from ..special_tokens import END_OF_TURN
+from ..special_tokens import END_OF_TURN, PADDING
 from .languages.language import Thing
 from .scenes import SEEN, Draw, Scene
 from .tasks import PICTURE_TASKS, Turn, any_language, ask, look_up, translate
@@ -31,7 +31,7 @@ class DialogueEncoder:
         self._user, self._assistant = chat.header("user"), chat.header("assistant")
         self._begin = chat.conversation([], add_generation_prompt=False)
         self._end = chat.tokenizer.token_id(END_OF_TURN)
-        self._pad = chat.tokenizer.token_id("<|finetune_right_pad|>")
+        self._pad = chat.tokenizer.token_id(PADDING)
 
     def encode(self, turns: Sequence[Turn], scene: Scene | None = None) -> tuple[list[int], list[int], int]:
         """As many turns as fit, the picture before the first question, then padding.
@@ -71,7 +71,7 @@ def text_turns(draw: Draw, most_notes: int) -> list[Turn]:
         return look_up(any_language(draw), draw, draw.between(1, most_notes), num_questions=8)
     turns = []
     for _ in range(8):
-        source, target = draw.shuffled([any_language(draw), any_language(draw)])
+        source, target = any_language(draw), any_language(draw)
         if source is not target:
             turns.append(translate(source, target, draw))
     return turns

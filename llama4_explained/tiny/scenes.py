@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..errors import UserError
 from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Thing
 
 TILE = 112  # pixels of one side
@@ -129,10 +130,14 @@ def make_scene(
 
     `num_objects` None: 1 to 4. Some objects repeat an earlier one, so that there is something to count. `things`: what
     the objects are drawn from.
+
+    Errors: UserError for more objects than a picture has room for.
     """
     draw = Draw(seed)
     rows, columns = canvas
     wanted = draw.between(1, MOST_OBJECTS) if num_objects is None else num_objects
+    if not 1 <= wanted <= MOST_OBJECTS:
+        raise UserError(f"a picture has 1 to {MOST_OBJECTS} objects, got {wanted}")
     largest = len(RADII) if rows * columns > 1 else RADII.index(20) + 1
     items: list[Item] = []
     while len(items) < wanted:

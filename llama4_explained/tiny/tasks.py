@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import UserError
 from .languages import ALL
 from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Language, Thing
 from .scenes import SEEN, Draw, Scene
 
 PICTURE_TASKS = ("caption", "count", "count_shape", "count_color", "color", "shape", "existence", "relation")
-TEXT_TASKS = ("translation", "lookup")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -45,7 +45,11 @@ def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int =
     """Many notes of a number each, and the question for one of them: the longer, the further back it may lie.
 
     More questions follow in turns of their own, for other notes where there are that many.
+
+    Errors: UserError if there are not keys for so many notes.
     """
+    if not 1 <= num_notes <= len(LETTERS) ** 2:
+        raise UserError(f"there can be 1 to {len(LETTERS) ** 2} notes, each with a key of its own; got {num_notes}")
     keys: list[str] = []
     while len(keys) < num_notes:
         key = draw.choice(LETTERS) + draw.choice(LETTERS)

@@ -6,16 +6,15 @@ cuts Hindi and Thai inside a syllable, so that hardly a merge can be learnt ther
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import models, pre_tokenizers, trainers
 
 from .. import special_tokens as special
 from ..presets import TINY
 from ..tokenizer import Tokenizer
-from ..vocabulary import WORD_PATTERN, JsonVocabulary
+from ..vocabulary import JsonVocabulary, add_control_tokens_, cut_words_
 
 NUM_SPECIAL = 64
 # In the order of their ids, which start at 1984; those that the config names come first.
@@ -33,22 +32,12 @@ def learn_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """
     num_pieces = TINY.text.vocab_size - NUM_SPECIAL
     learning = tokenizers.Tokenizer(models.BPE(ignore_merges=True))
-    learning.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(tokenizers.Regex(WORD_PATTERN), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])  # fmt: skip
-    learning.decoder = decoders.ByteLevel()
+    cut_words_(learning)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=num_pieces, initial_alphabet=alphabet, show_progress=False)
     learning.train_from_iterator(texts, trainer)
     if learning.get_vocab_size() != num_pieces:
         raise ValueError(f"the texts give {learning.get_vocab_size()} pieces, {num_pieces} are needed: take more texts")
     reserved = [f"<|reserved_special_token_{number}|>" for number in range(NUM_SPECIAL - len(NAMED))]
-    learning.add_special_tokens(
-        [tokenizers.AddedToken(name, normalized=False, special=True) for name in (*NAMED, *reserved)]
-    )
-    begin = learning.token_to_id(special.BEGIN_OF_TEXT)
-    learning.post_processor = processors.TemplateProcessing(
-        single=f"{special.BEGIN_OF_TEXT} $A", special_tokens=[(special.BEGIN_OF_TEXT, begin)]
-    )
-    return Tokenizer(JsonVocabulary(tokenizers.Tokenizer.from_str(json.dumps(json.loads(learning.to_str())))))
+    add_control_tokens_(learning, (*NAMED, *reserved))
+    return Tokenizer(JsonVocabulary(learning))

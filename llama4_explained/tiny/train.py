@@ -1,7 +1,7 @@
 """Training the tiny model from scratch: our own model, on pictures that are drawn as it learns.
 
 Loss: the next token of every answer; the balance of the routers; and, for the first part of the training, what a
-throw-away head says about every image token, without which the vision tower does not find out what it is for.
+throw-away head says about every image token, so that the vision tower learns early what is worth saying.
 """
 
 from __future__ import annotations

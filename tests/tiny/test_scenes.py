@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from llama4_explained import UserError
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Group, Thing
 from llama4_explained.tiny.scenes import CANVASES, GAP, RADII, SEEN, UNSEEN, Draw, Item, Scene, make_scene
 
@@ -71,6 +72,12 @@ def test_no_direction_between_what_is_not_there_exactly_once():
     assert scene.direction(RED_STAR, BLUE_HEART) is None
     assert scene.direction(BLUE_HEART, BLUE_STAR) is None
     assert scene.direction(BLUE_HEART, BLUE_HEART) is None
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_as_many_objects_as_there_is_room_for(number):
+    with pytest.raises(UserError, match="1 to 4 objects"):
+        make_scene(0, num_objects=number)
 
 
 def test_chance():

@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 
+from llama4_explained import UserError
 from llama4_explained.tiny.languages import ALL, BY_CODE, CODES
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Thing
 from llama4_explained.tiny.scenes import SEEN, UNSEEN, Draw, make_scene
@@ -123,6 +124,13 @@ def test_several_questions_about_the_same_notes():
     assert len(set(asked)) == 4
     assert [turn.answer for turn in (first, *others)] == [as_numbers(notes)[key] + "." for key in asked]
     assert len(look_up(ENGLISH, Draw(0), 2, num_questions=4)) == 2
+
+
+@pytest.mark.parametrize("number", [0, 677])
+def test_as_many_notes_as_there_are_keys(number):
+    assert len(look_up(ENGLISH, Draw(0), 676)) == 1
+    with pytest.raises(UserError, match="1 to 676 notes"):
+        look_up(ENGLISH, Draw(0), number)
 
 
 def as_numbers(notes):
