@@ -113,6 +113,12 @@ def test_generating_holds_no_more_than_planned_and_not_much_less(quantize):
     assert 0.4 < (peak - cache.num_bytes) / made.activation_bytes < 1.02
 
 
+def test_image_tokens_are_held_while_the_prompt_is_read():
+    """17 tiles of 144 tokens, 5120 wide, in two bytes, for each of 3 rows."""
+    read = [plan("scout", batch=3, tiles=tiles).activations[-1].num_bytes for tiles in (0, 17)]
+    assert read[1] - read[0] == 3 * 17 * 144 * 5120 * 2
+
+
 # What it is given
 
 

@@ -101,9 +101,16 @@ def test_cells_of_several_tiles():
     assert views(1, 2) == [(0, 0, 112, 112), (0, 112, 112, 112), (0, 0, 112, 224)]
 
 
-def numbers(scene: Scene) -> dict[str, torch.Tensor]:
+def test_cells_of_several_pictures_follow_their_tiles():
+    """All tiles of the first picture come before those of the second, as `Painter` has them."""
+    scenes = [make_scene(seed, (1, 2)) for seed in range(4)]
+    one_by_one = torch.cat([cell_targets(numbers(scene)) for scene in scenes])
+    assert torch.equal(cell_targets(numbers(*scenes)), one_by_one)
+
+
+def numbers(*scenes: Scene) -> dict[str, torch.Tensor]:
     batch = {}
     for canvas in CANVASES:
-        items, backgrounds = as_numbers([scene] if canvas == (scene.rows, scene.columns) else [])
+        items, backgrounds = as_numbers([scene for scene in scenes if canvas == (scene.rows, scene.columns)])
         batch |= {f"items {canvas}": items, f"backgrounds {canvas}": backgrounds}
     return batch
