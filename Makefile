@@ -22,7 +22,7 @@ PYTEST := -m pytest -n $(WORKERS)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tour: $(READY) ## walk one image and one question through the whole model
+tour: $(READY) ## walk a picture and a question through the whole model, to the answer
 	$(RUN) -m llama4_explained tour
 
 lab: $(READY) ## open the notebooks

@@ -13,11 +13,13 @@ from importlib import import_module
 from .errors import UserError
 
 COMMANDS = {
-    "tour": ("tour", "follow one photograph and a question through every box of Llama 4"),
+    "tour": ("tour", "follow a picture and a question through every box of Llama 4, to the answer"),
     "check": ("check.run", "compare every piece with Hugging Face's, on this machine"),
     "generate": ("talk", "answer one prompt, with or without pictures"),
     "chat": ("talk", "hold a conversation"),
     "plan": ("memory", "what a run will need, and which GPUs hold it, before anything is loaded"),
+    "train-tiny": ("tiny.train", "train the tiny model of this package from scratch"),
+    "evaluate": ("tiny.evaluate", "measure how often tiny models are right, at what, and what fewer bits cost them"),
     "benchmark": ("benchmark", "measure this implementation against Hugging Face's"),
 }
 

@@ -40,7 +40,7 @@ def load(
     Errors: UserError if anything about the checkpoint is not as it should be, before weights are read where that can be
         known before.
     """
-    chosen_device, chosen_dtype = _device(device), None if dtype is None else _dtype(dtype, "dtype")
+    chosen_device, chosen_dtype = usable_device(device), None if dtype is None else _dtype(dtype, "dtype")
     quantization = None if quantize is None else QuantizationConfig.of(quantize)
     config_file = local_file(source, "config.json", revision)
     hf = read_config_file(config_file)
@@ -61,7 +61,11 @@ def load(
     return model.eval(), processor
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def usable_device(device: str | torch.device | None) -> torch.device:
+    """The device of that name, or torch's default for None.
+
+    Errors: UserError if there is no such device here.
+    """
     try:
         found = torch.empty(0, device=device).device
     except (AssertionError, RuntimeError) as error:  # torch raises the former where it is built without CUDA

@@ -39,7 +39,7 @@ RESTRICTED = {
     "ipywidgets": {"show"},
     "matplotlib": {"show"},
     "torchvision": {"check"},
-    "transformers": {"benchmark", "check", "tokenizer", "tool_calls", "tour"},
+    "transformers": {"benchmark", "check", "tokenizer", "tool_calls"},
     "triton": set(),
 }
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 from llama4_explained import TINY, Processor
+from llama4_explained.tiny.accuracy import Exam, exam_of
 from llama4_explained.tiny.dialogues import picture_turns, text_turns
 from llama4_explained.tiny.scenes import Draw, make_scene
 from llama4_explained.tiny.tiny_tokenizer import learn_tokenizer
@@ -27,3 +28,10 @@ def tokenizer() -> Tokenizer:
 @cache
 def processor() -> Processor:
     return Processor(tokenizer(), tile_size=TINY.vision.image_size, tokens_per_tile=TINY.vision.tokens_per_tile)
+
+
+@cache
+def short_exam() -> Exam:
+    """Two questions of every part of the exam, but of "seen" one of every language and task, as tables need them."""
+    exam = exam_of(1)
+    return {part: questions[-2:] for part, questions in exam.items()} | {"seen": exam["seen"][:8] + exam["seen"][8::8]}

@@ -72,6 +72,11 @@ def _badness(result: Result) -> float:
     return result.max_error / result.tolerance
 
 
+def exactly(name: str, a: Tensor, b: Tensor) -> Result:
+    """The comparison of what may not differ at all, such as token ids."""
+    return Result(name, largest_difference(a, b), 0.0, 0.0)
+
+
 def largest_difference(a: Tensor, b: Tensor) -> float:
     """Maximum absolute difference, in float64; infinite if the shapes differ."""
     if a.shape != b.shape:

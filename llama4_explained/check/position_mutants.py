@@ -95,7 +95,7 @@ def no_rope_scaling(model: Llama4) -> Change:
 def wrong_theta(model: Llama4) -> Change:
     return replaced(
         rope.inverse_frequencies,
-        lambda original: lambda width, theta, scaling=None, device=None: original(width, 10000.0, scaling, device),
+        lambda original: lambda width, theta, scaling=None, device=None: original(width, 1_000_000.0, scaling, device),
     )
 
 

@@ -1,9 +1,10 @@
-"""One picture of a whole run: from a photograph to the next word, in nine panels."""
+"""One picture of a whole run: from a picture to the next word, in nine panels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import bidirectional
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import Llama4Config
-from ..images import TiledImage
+from ..images import TiledImage, tile_image
 from ..masks import allowed_keys
+from ..processor import Processor
 from ..trace import Trace
 from .files import save_figure
 
@@ -45,6 +47,25 @@ class Journey:
     choices: list[tuple[str, float]]
     weights: str  # what to call the weights, e.g. "random weights"
 
+    @classmethod
+    def of(
+        cls,
+        config: Llama4Config,
+        processor: Processor,
+        image: Image.Image,
+        input_ids: Tensor,
+        trace: Trace,
+        weights: str,
+    ) -> Journey:
+        """The journey of one picture and a text, of which `trace` has recorded the whole run."""
+        best = trace["logits"][0, -1].softmax(-1).topk(10)
+        texts = [processor.decode([token]) for token in best.indices.tolist()]
+        return cls(
+            config, image, tile_image(image, **vars(processor.image_settings)), input_ids,
+            frozenset(processor.tokenizer.special_ids.values()), trace,
+            list(zip(texts, best.values.tolist(), strict=True)), weights,
+        )  # fmt: skip
+
 
 def default_photograph() -> Image.Image:
     """Grace Hopper, computer scientist, in 1984: a photograph in the public domain that matplotlib carries."""
@@ -62,18 +83,18 @@ def save_journey(journey: Journey, path: str | Path) -> None:
 def draw_journey(journey: Journey) -> Figure:
     """Draw the nine panels. The caller saves or shows the figure."""
     figure, axes = plt.subplots(3, 3, figsize=(15, 13.5), layout="constrained")
-    figure.suptitle(f"A photograph's way through Llama 4 ({journey.weights})", fontsize=17)
-    panels = [_photograph, _canvas, _patches, _image_tokens, _sequence, _masks, _routing, _routed_image, _next_token]
+    figure.suptitle(f"A picture's way through Llama 4 ({journey.weights})", fontsize=17)
+    panels = [_picture, _canvas, _patches, _image_tokens, _sequence, _masks, _routing, _routed_image, _next_token]
     for number, (axis, panel) in enumerate(zip(axes.flat, panels, strict=True), start=1):
         title = panel(axis, journey)
         axis.set_title(f"{number}  {title}", loc="left", fontsize=12)
     return figure
 
 
-def _photograph(axis: Axes, journey: Journey) -> str:
+def _picture(axis: Axes, journey: Journey) -> str:
     axis.imshow(journey.image)
     axis.axis("off")
-    return f"Photograph, {journey.image.width} x {journey.image.height}"
+    return f"The picture, {journey.image.width} x {journey.image.height}"
 
 
 def _pixels(tiles: Tensor) -> np.ndarray:
@@ -93,7 +114,7 @@ def _canvas(axis: Axes, journey: Journey) -> str:
     for r in range(tiled.rows):
         for c in range(tiled.columns):
             axis.add_patch(Rectangle((c * size, r * size), size - 1, size - 1, fill=False, ec="#D55E00", lw=2))
-            axis.text(c * size + 12, r * size + 44, f"tile {r * tiled.columns + c}", color="white", fontsize=11,
+            axis.text((c + 0.04) * size, (r + 0.13) * size, f"tile {r * tiled.columns + c}", color="white", fontsize=11,
                       bbox={"facecolor": "#D55E00", "edgecolor": "none", "pad": 2})  # fmt: skip
     axis.axis("off")
     extra = " + a global one" if tiled.has_global_tile else ""
@@ -130,7 +151,7 @@ def _sequence(axis: Axes, journey: Journey) -> str:
     names = list(KIND_COLORS)
     patch_id = journey.config.patch_id
     kinds = [0 if i == patch_id else 1 if i in journey.control_ids else 2 for i in ids]
-    width = 40
+    width = 40 if len(ids) > 400 else 20
     rows = -(-len(kinds) // width)
     grid = np.full(rows * width, np.nan)
     grid[: len(kinds)] = kinds
@@ -139,6 +160,7 @@ def _sequence(axis: Axes, journey: Journey) -> str:
     )
     axis.set_xlabel(f"{width} tokens a line")
     axis.set_ylabel("line")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend = [Patch(color=KIND_COLORS[n], label=f"{kinds.count(i)} {n}") for i, n in enumerate(names)]
     axis.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
@@ -151,7 +173,7 @@ def _masks(axis: Axes, journey: Journey) -> str:
     chunked = allowed_keys(positions, positions, chunk_size)[0].long()
     everywhere = allowed_keys(positions, positions, None)[0].long()
     shade = ListedColormap(["white", "#CCCCCC", "#0072B2"])
-    axis.imshow(everywhere + chunked, cmap=shade, vmin=0, vmax=2, extent=(0, length, length, 0))
+    axis.imshow((everywhere + chunked).numpy(), cmap=shade, vmin=0, vmax=2, extent=(0, length, length, 0))
     axis.set_xlabel("key position")
     axis.set_ylabel("query position")
     legend = [
@@ -218,6 +240,7 @@ def _next_token(axis: Axes, journey: Journey) -> str:
 
 
 def _drawable(text: str) -> str:
-    """The text in quotes, escaped where the font has no such letters."""
+    """The text in quotes, escaped where the font has no such letters, or where they run from right to left."""
     font = get_font(findfont(FontProperties(family="monospace")))
-    return repr(text) if all(font.get_char_index(ord(letter)) for letter in repr(text)) else ascii(text)
+    drawable = all(font.get_char_index(ord(letter)) and bidirectional(letter) not in ("R", "AL") for letter in text)
+    return repr(text) if drawable else ascii(text)

@@ -8,36 +8,47 @@ Shapes: B conversations, those with pictures first, T tokens, N pictures of one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..loss import IGNORED
 from ..processor import Processor
-from .dialogues import DialogueEncoder, picture_turns, text_turns
-from .languages.language import SHAPES
+from ..special_tokens import PATCH
+from .dialogues import LATER_WEIGHTS, WEIGHTS, DialogueEncoder, picture_turns, text_turns
+from .languages import BY_CODE
+from .languages.language import CODES, SHAPES
 from .pictures import FIELDS, as_numbers, draw, stamps
 from .scenes import CANVASES, RADII, TILE, TURNS, Draw, Scene, make_scene
 from .tasks import Turn
 
 CELLS = 4  # image tokens per side of a tile
+MOST_TURNS = 8  # about one picture: more than fit
+NOWHERE = -100  # of a cell without an object: not asked for
 NO_OBJECT = len(SHAPES)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How many conversations of each kind a batch has.
+    """How many conversations of each kind a batch has, and about what.
 
     Units:  `pictures` in pictures of each canvas of `CANVASES`; `texts` in conversations without one; `length` in
-        tokens; `most_notes` in notes of one key to look up.
+        tokens; `most_notes` in notes of one key to look up; `tasks`, and from batch number `later` on `later_tasks`, in
+        parts of all questions about pictures; `languages` are codes.
     """
 
-    pictures: tuple[int, ...] = (176, 28, 28, 24)
-    texts: int = 64
-    length: int = 192
-    most_notes: int = 14
+    pictures: tuple[int, ...] = (80, 12, 12, 12)
+    texts: int = 52
+    length: int = 160
+    most_notes: int = 12
+    tasks: dict[str, int] = field(default_factory=lambda: dict(WEIGHTS))
+    later_tasks: dict[str, int] = field(default_factory=lambda: dict(LATER_WEIGHTS))
+    later: int = 4000
+    languages: tuple[str, ...] = CODES
 
     @property
     def size(self) -> int:
@@ -49,7 +60,8 @@ Conversation = tuple[Scene | None, list[Turn]]
 
 
 class Batches(Dataset):
-    """The batches of a seed, by number: token ids and labels [B, T], and scenes as numbers, for each canvas.
+    """The batches of a seed, by number: token ids, labels and the labels' weights [B, T], the places of image tokens
+    among all of them [X * CELLS^2], and scenes as numbers, for each canvas.
 
     Index 0 is batch number `first`.
     """
@@ -66,15 +78,17 @@ class Batches(Dataset):
         """What one batch is made of: scenes (None for a text alone) and more turns than fit."""
         layout, number = self.layout, (self.seed * 1_000_003 + self.first + index) * 1009
         kinds = [canvas for canvas, count in zip(CANVASES, layout.pictures, strict=True) for _ in range(count)]
+        tasks = layout.tasks if self.first + index < layout.later else layout.later_tasks
+        languages = [BY_CODE[code] for code in layout.languages]
         made: list[Conversation] = []
         for canvas in [*kinds, *[None] * layout.texts]:
             number += 1
             chance = Draw(2 * number)
             if canvas is None:
-                made.append((None, text_turns(chance, layout.most_notes)))
+                made.append((None, text_turns(chance, layout.most_notes, languages)))
             else:
                 scene = make_scene(2 * number + 1, canvas)
-                made.append((scene, picture_turns(scene, chance, 12)))
+                made.append((scene, picture_turns(scene, chance, MOST_TURNS, tasks, languages)))
         return made
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -83,10 +97,30 @@ class Batches(Dataset):
         conversations = self.conversations(index)
         rows = [self._encoder.encode(turns, scene) for scene, turns in conversations]
         batch = {name: torch.tensor([row[i] for row in rows]) for i, name in enumerate(("input_ids", "labels"))}
-        for canvas in CANVASES:
-            scenes = [scene for scene, _ in conversations if scene and (scene.rows, scene.columns) == canvas]
-            batch[f"items {canvas}"], batch[f"backgrounds {canvas}"] = as_numbers(scenes)
-        return batch
+        batch["weights"] = answer_weights(batch["labels"])
+        patch = self._encoder.chat.tokenizer.token_id(PATCH)
+        batch["places"] = (batch["input_ids"].flatten() == patch).nonzero()[:, 0]
+        return batch | scenes_as_numbers([scene for scene, _ in conversations if scene is not None])
+
+
+def answer_weights(labels: Tensor) -> Tensor:
+    """How much each label counts: 1 / sqrt(tokens of its answer), so that long answers don't drown the short ones.
+
+    Shapes: int64 [B, T] -> float32 [B, T], 0 where there is no label.
+    """
+    is_label = (labels != IGNORED).flatten()
+    begins = is_label & ~F.pad(is_label[:-1], (1, 0))  # rows begin with what has no label
+    answer = begins.cumsum(0) * is_label
+    return (is_label * answer.bincount()[answer].rsqrt()).view_as(labels)
+
+
+def scenes_as_numbers(scenes: Sequence[Scene]) -> dict[str, Tensor]:
+    """What `Painter` draws from: scenes of each canvas as numbers, which may be none, under a name each."""
+    numbers = {}
+    for canvas in CANVASES:
+        alike = [scene for scene in scenes if (scene.rows, scene.columns) == canvas]
+        numbers[f"items {canvas}"], numbers[f"backgrounds {canvas}"] = as_numbers(alike)
+    return numbers
 
 
 class Painter:
@@ -116,30 +150,19 @@ class Painter:
 
 
 def cell_targets(batch: dict[str, Tensor]) -> Tensor:
-    """What lies at each image token, for the throw-away head: its shape, colour and size, and the token's own place.
+    """What lies at each image token, for the throw-away head: its shape, colour and size, and the row and column of its
+    middle in pixels of the tile.
 
-    The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`. The place is
-    the cell's row and column in its tile: what is asked for is kept, and relations need it.
+    The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`, `NOWHERE`.
 
     Shapes: returns int64 [X, CELLS^2, 5].
     """
     made = []
     for canvas in CANVASES:
         items = batch[f"items {canvas}"].long()
-        for top, left, height, width in views(*canvas):
-            step_y, step_x = height / CELLS, width / CELLS
-            y = top + step_y * (torch.arange(CELLS, device=items.device) + 0.5)
-            x = left + step_x * (torch.arange(CELLS, device=items.device) + 0.5)
-            made.append(_nearest(items, y.repeat_interleave(CELLS), x.repeat(CELLS)))
-    # Tiles of one picture lie together, so the views of one canvas are interleaved.
-    result, position = [], 0
-    for canvas in CANVASES:
-        count = len(views(*canvas))
-        result.append(torch.stack(made[position : position + count], dim=1).flatten(0, 1))
-        position += count
-    what = torch.cat(result)  # [X, CELLS^2, 3]
-    cell = torch.arange(CELLS**2, device=what.device).expand(len(what), -1)
-    return torch.cat([what, torch.stack([cell // CELLS, cell % CELLS], dim=-1)], dim=-1)
+        # Tiles of one picture lie together.
+        made.append(torch.stack([_seen(items, *view) for view in views(*canvas)], dim=1).flatten(0, 1))
+    return torch.cat(made)
 
 
 def views(rows: int, columns: int) -> list[tuple[int, int, int, int]]:
@@ -148,15 +171,23 @@ def views(rows: int, columns: int) -> list[tuple[int, int, int, int]]:
     return tiles if len(tiles) == 1 else [*tiles, (0, 0, rows * TILE, columns * TILE)]
 
 
-def _nearest(items: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """items [N, M, FIELDS], y and x [cells] -> int64 [N, cells, 3]."""
-    stamp, color, there = items[:, :, 0], items[:, :, FIELDS - 1], items[:, :, 6] == 1
-    radius = torch.tensor(RADII, device=items.device)[stamp // TURNS % len(RADII)]
-    middle_y, middle_x = items[:, :, 1] + RADII[-1], items[:, :, 2] + RADII[-1]
-    distance = ((middle_y[:, None] - y[:, None]) ** 2 + (middle_x[:, None] - x[:, None]) ** 2).sqrt()  # [N, cells, M]
-    distance = distance.masked_fill(~there[:, None], float("inf"))
+def _seen(items: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """What `cell_targets` says of one tile: items [N, M, FIELDS] -> int64 [N, CELLS^2, 5]."""
+    stamp, color, is_there = items[:, :, 0], items[:, :, FIELDS - 1], items[:, :, 6] == 1
+    radius = RADII.start + RADII.step * (stamp // TURNS % len(RADII))  # [N, M]
+    middle_y, middle_x = items[:, :, 1] + RADII[-1] - top, items[:, :, 2] + RADII[-1] - left
+    steps = torch.arange(CELLS, device=items.device) + 0.5
+    y, x = (height / CELLS * steps).repeat_interleave(CELLS), (width / CELLS * steps).repeat(CELLS)  # [CELLS^2]
+    distance = ((middle_y[:, None] - y[:, None]) ** 2 + (middle_x[:, None] - x[:, None]) ** 2).sqrt()
+    distance = distance.masked_fill(~is_there[:, None], float("inf"))  # [N, CELLS^2, M]
     nearest = distance.min(-1)
-    is_there = nearest.values <= (radius + 10).gather(1, nearest.indices)
-    kinds = torch.stack([stamp // (TURNS * len(RADII)), color, (radius > 16).long()], dim=-1)  # [N, M, 3]
-    found = kinds.gather(1, nearest.indices[..., None].expand(-1, -1, 3))
-    return torch.where(is_there[..., None], found, NO_OBJECT)
+    is_near = nearest.values <= (radius + 10).gather(1, nearest.indices)  # [N, CELLS^2]
+
+    def of_nearest(values: Tensor, otherwise: int) -> Tensor:
+        return torch.where(is_near, values.gather(1, nearest.indices), otherwise)
+
+    row, column = (middle_y * TILE // height).clamp(0, TILE - 1), (middle_x * TILE // width).clamp(0, TILE - 1)
+    kinds = (stamp // (TURNS * len(RADII)), color, (radius > 16).long())
+    return torch.stack(
+        [*(of_nearest(kind, NO_OBJECT) for kind in kinds), of_nearest(row, NOWHERE), of_nearest(column, NOWHERE)], -1
+    )

@@ -75,14 +75,17 @@ def as_numbers(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
     Shapes: returns int32 [N, MOST_OBJECTS, FIELDS] and int32 [N, 7]: the two ends of the background, and whether it
         runs down.
     """
-    items = torch.zeros(len(scenes), MOST_OBJECTS, FIELDS, dtype=torch.int32)
-    backgrounds = torch.zeros(len(scenes), 7, dtype=torch.int32)
-    for n, scene in enumerate(scenes):
-        for i, item in enumerate(scene.items):
+    items, backgrounds = [], []
+    for scene in scenes:
+        for item in scene.items:
             stamp = (SHAPES.index(item.thing.shape) * len(RADII) + RADII.index(item.radius)) * TURNS + item.turn
             corner = (item.y - SIDE // 2, item.x - SIDE // 2)
-            items[n, i] = torch.tensor([stamp, *corner, *item.rgb, 1, COLORS.index(item.thing.color)])
-        backgrounds[n] = torch.tensor([*scene.background[0], *scene.background[1], scene.runs_down])
+            items.append((stamp, *corner, *item.rgb, 1, COLORS.index(item.thing.color)))
+        items += [(0,) * FIELDS] * (MOST_OBJECTS - len(scene.items))
+        backgrounds.append((*scene.background[0], *scene.background[1], scene.runs_down))
+    shape = (len(scenes), MOST_OBJECTS, FIELDS)
+    items = torch.tensor(items, dtype=torch.int32).view(shape)
+    backgrounds = torch.tensor(backgrounds, dtype=torch.int32).view(len(scenes), 7)
     return items, backgrounds
 
 

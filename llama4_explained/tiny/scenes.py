@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from ..errors import UserError
@@ -19,12 +20,13 @@ from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Thing
 
 TILE = 112  # pixels of one side
 CANVASES = ((1, 1), (1, 2), (2, 1), (2, 2))  # rows and columns of tiles that pictures have
-RADII = tuple(range(10, 31, 2))  # of an object; the larger ones in larger pictures only
+RADII = range(10, 31, 2)  # of an object; the larger ones in larger pictures only
 TURNS = 8  # how many ways an object may lean
 GAP = 4  # between two objects, at least
-# One shape of each colour that training never shows, so that what is asked of it must have been understood.
-UNSEEN = frozenset(Thing(shape, COLORS[(number + 2) % len(COLORS)]) for number, shape in enumerate(SHAPES))
-SEEN = tuple(Thing(shape, color) for shape in SHAPES for color in COLORS if Thing(shape, color) not in UNSEEN)
+EVERYTHING = tuple(Thing(shape, color) for shape in SHAPES for color in COLORS)
+# One shape of each colour that training never shows, so that what is said of it must have been understood.
+UNSEEN = tuple(Thing(shape, COLORS[(number + 2) % len(COLORS)]) for number, shape in enumerate(SHAPES))
+SEEN = tuple(thing for thing in EVERYTHING if thing not in UNSEEN)
 
 Value = TypeVar("Value")
 
@@ -85,7 +87,7 @@ class Scene:
     def height(self) -> int:
         return self.rows * TILE
 
-    @property
+    @cached_property
     def things(self) -> list[Thing]:
         """What each object is."""
         return [item.thing for item in self.items]
@@ -97,8 +99,7 @@ class Scene:
     def groups(self) -> list[Group]:
         """Equal objects together, in the order of `SHAPES` and then of `COLORS`, as captions name them."""
         counts = Counter(self.things)
-        order = [Thing(shape, color) for shape in SHAPES for color in COLORS]
-        return [Group(counts[thing], thing) for thing in order if thing in counts]
+        return [Group(counts[thing], thing) for thing in EVERYTHING if thing in counts]
 
     def direction(self, thing: Thing, other: Thing) -> str | None:
         """Where `thing` lies, seen from `other`; None if one is not there exactly once, or it is hard to say.
@@ -120,7 +121,9 @@ BASE_RGB = {
     "red": (205, 35, 40), "orange": (245, 140, 25), "yellow": (240, 220, 50), "green": (40, 150, 60),
     "blue": (40, 80, 205), "purple": (130, 50, 150),
 }  # fmt: skip
-SHADE = 14  # by which each channel of an object's colour may differ
+# How far an object's colour may differ from its name's, so that names are ranges of colours: in percent of the way to a
+# neighbouring colour, to black and to white, and in each channel. Two names never meet.
+TO_NEIGHBOUR, TO_BLACK, TO_WHITE, SHADE = 18, 25, 25, 6
 
 
 def make_scene(
@@ -149,6 +152,21 @@ def make_scene(
     return Scene(rows, columns, tuple(items), background, bool(draw.below(2)))
 
 
+def _color(draw: Draw, name: str) -> tuple[int, int, int]:
+    """One of the many colours that have this name."""
+    number, step = COLORS.index(name), draw.choice((-1, 1))
+    neighbour = BASE_RGB[COLORS[(number + step) % len(COLORS)]]
+    rgb = _mixed(BASE_RGB[name], neighbour, draw.below(TO_NEIGHBOUR + 1))
+    rgb = _mixed(rgb, (0, 0, 0), draw.below(TO_BLACK + 1))
+    rgb = _mixed(rgb, (255, 255, 255), draw.below(TO_WHITE + 1))
+    return _shade(draw, rgb, SHADE)
+
+
+def _mixed(rgb: tuple[int, int, int], other: tuple[int, int, int], percent: int) -> tuple[int, int, int]:
+    red, green, blue = (((100 - percent) * a + percent * b) // 100 for a, b in zip(rgb, other, strict=True))
+    return red, green, blue
+
+
 def _shade(draw: Draw, rgb: tuple[int, int, int], most: int) -> tuple[int, int, int]:
     """A colour each of whose channels differs by `most` at most."""
     red, green, blue = (min(255, max(0, value + draw.between(-most, most))) for value in rgb)
@@ -162,8 +180,7 @@ def _draw_item(
     thing = draw.choice(earlier).thing if repeats else draw.choice(things)
     radius = draw.choice(radii)
     x, y = (draw.between(radius + 1, size * TILE - radius - 2) for size in (columns, rows))
-    rgb = _shade(draw, BASE_RGB[thing.color], SHADE)
-    return Item(thing, x, y, radius, draw.below(TURNS), rgb)
+    return Item(thing, x, y, radius, draw.below(TURNS), _color(draw, thing.color))
 
 
 def _apart(item: Item, other: Item) -> bool:

@@ -1,7 +1,7 @@
 """Questions about a scene, and about texts, with the one right answer to each.
 
-Every task is asked in every language. What training may not show, the shapes of colours in `scenes.UNSEEN`, is neither
-drawn nor mentioned there: `things` says what may be.
+Every task is asked in every language. What training may not show, the shapes of colours in `scenes.UNSEEN`, is never
+drawn there, nor asked of a picture; texts do name it. `things` says what may be.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import UserError
-from .languages import ALL
 from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Language, Thing
-from .scenes import SEEN, Draw, Scene
+from .scenes import EVERYTHING, SEEN, Draw, Scene, make_scene
 
 PICTURE_TASKS = ("caption", "count", "count_shape", "count_color", "color", "shape", "existence", "relation")
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TEXT_TASKS = ("translation", "reading", "lookup")
+READING_TASKS = ("count", "count_shape", "count_color", "color", "shape", "existence")
+# Single letters, each of which is a token.
+KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,19 @@ def ask(task: str, scene: Scene, language: Language, draw: Draw, things: Sequenc
     return None if said is None else Turn(task, language.code, *said)
 
 
-def translate(source: Language, target: Language, draw: Draw, things: Sequence[Thing] = SEEN) -> Turn:
+def translate(source: Language, target: Language, draw: Draw, things: Sequence[Thing] = EVERYTHING) -> Turn:
     """A caption of a scene that nobody drew, from one language into another."""
     groups = _any_groups(draw, things)
     question = source.ask_translation(target.code, source.caption(groups))
     return Turn("translation", source.code, question, target.caption(groups))
+
+
+def read(language: Language, draw: Draw, things: Sequence[Thing] = EVERYTHING) -> Turn:
+    """A question about a scene that is described, not shown: one of `READING_TASKS`."""
+    scene = make_scene(draw.below(2**30), things=things)
+    while (turn := ask(draw.choice(READING_TASKS), scene, language, draw, things)) is None:
+        pass
+    return Turn("reading", language.code, f"{language.caption(scene.groups())}\n{turn.question}", turn.answer)
 
 
 def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int = 1) -> list[Turn]:
@@ -48,13 +58,9 @@ def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int =
 
     Errors: UserError if there are not keys for so many notes.
     """
-    if not 1 <= num_notes <= len(LETTERS) ** 2:
-        raise UserError(f"there can be 1 to {len(LETTERS) ** 2} notes, each with a key of its own; got {num_notes}")
-    keys: list[str] = []
-    while len(keys) < num_notes:
-        key = draw.choice(LETTERS) + draw.choice(LETTERS)
-        if key not in keys:
-            keys.append(key)
+    if not 1 <= num_notes <= len(KEYS):
+        raise UserError(f"there can be 1 to {len(KEYS)} notes, each with a key of its own; got {num_notes}")
+    keys = draw.shuffled(KEYS)[:num_notes]
     values = [str(draw.between(10, 99)) for _ in keys]
     notes = [language.note(key, value) for key, value in zip(keys, values, strict=True)]
     turns = []
@@ -63,11 +69,6 @@ def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int =
         turns.append(Turn("lookup", language.code, question, f"{values[asked]}."))
         notes = []
     return turns
-
-
-def any_language(draw: Draw) -> Language:
-    """One of the thirteen."""
-    return draw.choice(ALL)
 
 
 Said = tuple[str, str] | None  # question and answer
@@ -109,10 +110,11 @@ def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]
 
 def _existence(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
     """Half of what is asked for is there. Of the rest, half has the shape or the colour of something that is there."""
-    absent = [thing for thing in things if thing not in scene.things]
-    alike = [thing for thing in absent if scene.count(shape=thing.shape) or scene.count(color=thing.color)]
     if draw.below(2):
         return language.ask_existence(draw.choice(scene.things)), language.yes()
+    shapes, colors = ({getattr(thing, kind) for thing in scene.things} for kind in ("shape", "color"))
+    absent = [thing for thing in things if thing not in scene.things]
+    alike = [thing for thing in absent if thing.shape in shapes or thing.color in colors]
     return language.ask_existence(draw.choice(alike if alike and draw.below(2) else absent)), language.no()
 
 

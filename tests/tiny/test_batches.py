@@ -4,18 +4,29 @@ import pytest
 import torch
 
 from llama4_explained import TINY
-from llama4_explained.tiny.batches import NO_OBJECT, Batches, Layout, Painter, cell_targets, views
+from llama4_explained.tiny.batches import (
+    NO_OBJECT,
+    NOWHERE,
+    Batches,
+    Layout,
+    Painter,
+    answer_weights,
+    cell_targets,
+    scenes_as_numbers,
+    views,
+)
 from llama4_explained.tiny.dialogues import DialogueEncoder, picture_turns, text_turns
+from llama4_explained.tiny.languages import ALL
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Thing
-from llama4_explained.tiny.pictures import as_numbers, draw_scene
+from llama4_explained.tiny.pictures import draw_scene
 from llama4_explained.tiny.scenes import CANVASES, Draw, Item, Scene, make_scene
-from llama4_explained.tiny.tasks import Turn
+from llama4_explained.tiny.tasks import Turn, look_up
 from tiny_world import processor, tokenizer
 
 LAYOUT = Layout(pictures=(3, 2, 2, 2), texts=3)
 
 
-def encoder(length: int = 192) -> DialogueEncoder:
+def encoder(length: int = LAYOUT.length) -> DialogueEncoder:
     return DialogueEncoder(processor().chat_format(), length)
 
 
@@ -34,13 +45,11 @@ def test_conversations_are_encoded_as_the_processor_does(canvas):
         scene = None if canvas is None else make_scene(seed, canvas)
         turns = text_turns(Draw(seed), 8) if scene is None else picture_turns(scene, Draw(seed), 12)
         ids, labels, fitting = encoder().encode(turns, scene)
-        expected = processor()(as_messages(turns[:fitting], scene), add_generation_prompt=False)["input_ids"][
-            0
-        ].tolist()
-        assert len(ids) == len(labels) == 192 and fitting > 0
+        expected = processor()(as_messages(fitting, scene), add_generation_prompt=False)["input_ids"][0].tolist()
+        assert len(ids) == len(labels) == LAYOUT.length and fitting
         assert ids[: len(expected)] == expected and set(ids[len(expected) :]) <= {TINY.text.pad_id}
         answers = [label for label in labels if label >= 0]
-        assert tokenizer().decode(answers) == "".join(f"{turn.answer}<|eot|>" for turn in turns[:fitting])
+        assert tokenizer().decode(answers) == "".join(f"{turn.answer}<|eot|>" for turn in fitting)
         assert all(label in (-100, token) for token, label in zip(ids, labels, strict=True))
 
 
@@ -48,19 +57,37 @@ def test_what_does_not_fit_is_left_out_whole():
     scene = make_scene(1)
     turns = picture_turns(scene, Draw(1), 12)
     ids, _, fitting = encoder(64).encode(turns, scene)
-    assert len(ids) == 64 and 0 < fitting < 12
-    assert encoder(30).encode(turns, scene)[2] == 0
+    assert len(ids) == 64 and 0 < len(fitting) < 12
+    with pytest.raises(ValueError, match="none of 12 turns fits into 30 tokens"):
+        encoder(30).encode(turns, scene)
+
+
+def test_a_picture_waits_for_a_turn_that_fits_and_a_text_does_not():
+    scene, long = make_scene(1), Turn("caption", "en", "What? " * 40, "A red star.")
+    short = Turn("color", "en", "What colour is the star?", "Red.")
+    ids, labels, fitting = encoder(64).encode([long, short], scene)
+    assert fitting == [short] and ids.count(TINY.patch_id) == 16
+    assert tokenizer().decode([label for label in labels if label >= 0]) == "Red.<|eot|>"
+    with pytest.raises(ValueError, match="none of 2 turns"):  # the second may ask about the first
+        encoder(64).encode([long, short])
+
+
+def test_every_answer_counts_by_the_root_of_its_length():
+    labels = torch.tensor([[-100, 5, 6, 7, 8, -100, -100, 9], [-100, -100, 3, -100, 4, 4, -100, -100]])
+    root = 0.5**0.5
+    expected = [[0, 0.5, 0.5, 0.5, 0.5, 0, 0, 1], [0, 0, 1, 0, root, root, 0, 0]]
+    torch.testing.assert_close(answer_weights(labels), torch.tensor(expected))
 
 
 def test_a_batch_is_the_same_conversations_one_by_one():
     """Pixels differ by one step of 255 at most, in the global tile, and by bfloat16's rounding."""
     batches = Batches(processor(), LAYOUT, seed=3, first=10, last=12)
     batch = batches[1]
-    assert batch["input_ids"].shape == batch["labels"].shape == (LAYOUT.size, 192)
+    assert batch["input_ids"].shape == batch["labels"].shape == (LAYOUT.size, LAYOUT.length)
     tiles, images, row = Painter(torch.device("cpu")).tiles(batch), [], 0
     for (scene, turns), ids in zip(batches.conversations(1), batch["input_ids"], strict=True):
         fitting = encoder().encode(turns, scene)[2]
-        expected = processor()(as_messages(turns[:fitting], scene), add_generation_prompt=False)
+        expected = processor()(as_messages(fitting, scene), add_generation_prompt=False)
         assert torch.equal(ids[: expected["input_ids"].shape[1]], expected["input_ids"][0])
         if scene is not None:
             images.append(expected["pixel_values"].float())
@@ -78,6 +105,36 @@ def test_batches_are_functions_of_their_number():
     assert not torch.equal(ids(0, 4), ids(0, 5)) and not torch.equal(ids(0, 4), ids(1, 4))
 
 
+def test_later_batches_ask_for_other_things():
+    layout = Layout(pictures=(20, 0, 0, 0), texts=0, tasks={"count": 1}, later_tasks={"color": 1}, later=7)
+
+    def tasks(first, index):
+        made = Batches(processor(), layout, 0, first, 20).conversations(index)
+        return {turn.task for _, turns in made for turn in turns}
+
+    assert tasks(0, 6) == tasks(4, 2) == {"count"}
+    assert tasks(0, 7) == tasks(4, 3) == {"color"}
+
+
+@pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
+def test_every_turn_fits_beside_the_largest_picture(language):
+    """Otherwise a batch could have fewer image tokens than others, and no recorded step would take it."""
+    longest = 0
+    for seed in range(60):
+        scene = make_scene(seed, (2, 2), num_objects=4)
+        for turn in picture_turns(scene, Draw(seed), 6, languages=[language]):
+            ids = DialogueEncoder(processor().chat_format(), 400).encode([turn], scene)[0]
+            longest = max(longest, len(ids) - ids.count(TINY.text.pad_id))
+    assert 100 < longest <= Layout().length
+
+
+@pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
+def test_every_text_fits(language):
+    layout = Layout()
+    turns = look_up(language, Draw(0), layout.most_notes, num_questions=8)
+    assert encoder(layout.length).encode(turns)[2]
+
+
 def test_cells_of_one_tile():
     """A large heart in the second row and third column of cells, a small star in the last."""
     heart = Item(Thing("heart", "green"), 70, 42, 18, 0, (0, 0, 0))
@@ -87,17 +144,20 @@ def test_cells_of_one_tile():
     assert cells[1, 2].tolist() == [SHAPES.index("heart"), COLORS.index("green"), 1]
     assert cells[3, 3].tolist() == [SHAPES.index("star"), COLORS.index("red"), 0]
     assert cells[0, 0].tolist() == cells[3, 0].tolist() == [NO_OBJECT] * 3
-    assert places[0, 0].tolist() == [0, 0] and places[2, 3].tolist() == [2, 3]
+    assert places[1, 2].tolist() == [42, 70] and places[3, 3].tolist() == [98, 98]
+    assert places[0, 0].tolist() == [NOWHERE, NOWHERE]
 
 
 def test_cells_of_several_tiles():
     """The same heart is in the second tile of a picture of two, and further left in the global one."""
     heart = Item(Thing("heart", "green"), 112 + 70, 42, 18, 0, (0, 0, 0))
     batch = numbers(Scene(1, 2, (heart,), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    first, second, whole = cell_targets(batch).view(3, 4, 4, 5)[..., 0]
+    cells = cell_targets(batch).view(3, 4, 4, 5)
+    first, second, whole = cells[..., 0]
     assert (first == NO_OBJECT).all()
     assert second[1, 2] == SHAPES.index("heart")
     assert whole[1, 3] == SHAPES.index("heart") and whole[1, 1] == NO_OBJECT
+    assert cells[1, 1, 2, 4] == 70 and cells[2, 1, 3, 4] == (112 + 70) // 2
     assert views(1, 2) == [(0, 0, 112, 112), (0, 112, 112, 112), (0, 0, 112, 224)]
 
 
@@ -109,8 +169,4 @@ def test_cells_of_several_pictures_follow_their_tiles():
 
 
 def numbers(*scenes: Scene) -> dict[str, torch.Tensor]:
-    batch = {}
-    for canvas in CANVASES:
-        items, backgrounds = as_numbers([scene for scene in scenes if canvas == (scene.rows, scene.columns)])
-        batch |= {f"items {canvas}": items, f"backgrounds {canvas}": backgrounds}
-    return batch
+    return scenes_as_numbers(scenes)

@@ -101,7 +101,7 @@ class Language(ABC):
 
     @abstractmethod
     def note(self, key: str, value: str) -> str:
-        """The number of K is 42.  (one line of a long text to remember; `key` is one or two Latin capitals)"""
+        """The number of K is 42.  (one line of a long text to remember; `key` is a Latin letter)"""
 
     @abstractmethod
     def ask_note(self, key: str) -> str:

@@ -6,9 +6,10 @@ import torch
 
 from llama4_explained import TINY, Llama4
 from llama4_explained.moe import Experts
-from llama4_explained.tiny.batches import Batches, Layout
+from llama4_explained.tiny.balance import balance_routers_
+from llama4_explained.tiny.batches import Batches, Layout, cell_targets
 from llama4_explained.tiny.grouped_experts import GroupedExperts, group_experts_
-from llama4_explained.tiny.train import Recipe, Trainer, forward, router_balance
+from llama4_explained.tiny.trainer import Recipe, Trainer, forward
 from oracle import random_tensor
 from tiny_world import processor
 
@@ -28,11 +29,12 @@ def batch(number: int = 0) -> dict[str, torch.Tensor]:
 
 def test_the_quick_forward_is_the_models():
     trainer = Trainer(RECIPE, CPU, SMALL)
-    inputs = trainer.prepared(batch())
+    inputs = batch()
+    tiles = trainer.painter.tiles(inputs)
     with torch.no_grad():
-        logits, image_tokens = forward(trainer.model, inputs["input_ids"], inputs["tiles"], inputs["places"])
-        assert torch.equal(logits, trainer.model(inputs["input_ids"], inputs["tiles"]))
-    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and inputs["cells"].shape == (15, 16, 5)
+        logits, image_tokens = forward(trainer.model, inputs["input_ids"], tiles, inputs["places"])
+        assert torch.equal(logits, trainer.model(inputs["input_ids"], tiles))
+    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and cell_targets(inputs).shape == (15, 16, 5)
 
 
 def test_a_batch_is_learnt_by_heart():
@@ -55,10 +57,34 @@ def test_training_again_gives_the_same_weights():
 
 
 def test_the_recipes_curves():
-    recipe = Recipe(steps=1000, warmup=100, learning_rate=1.0, auxiliary=2.0, auxiliary_until=0.5)
-    rates = [recipe.rate(step) for step in (0, 49, 99, 100, 550, 1000)]
-    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 0.5, 0.0])
+    recipe = Recipe(steps=1000, warmup=100, learning_rate=1.0, cooldown=0.25, auxiliary=2.0, auxiliary_until=0.5)
+    rates = [recipe.rate(step) for step in (0, 49, 99, 100, 750, 875, 999, 1000)]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 1.0, 0.5, 0.004, 0.0])
     assert [recipe.auxiliary_weight(step) for step in (0, 250, 500, 900)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+
+
+def test_short_answers_count_as_much_as_their_weights_say():
+    """Only the weighted tokens are learnt, whatever the labels are."""
+    given = batch()
+    half = given | {"weights": torch.where(torch.arange(LAYOUT.size)[:, None] < 5, given["weights"], 0)}
+    wrong = half | {"labels": torch.where(torch.arange(LAYOUT.size)[:, None] < 5, given["labels"], 7)}
+    losses = [Trainer(RECIPE, CPU, SMALL).losses(inputs)["answers"] for inputs in (given, half, wrong)]
+    assert losses[1] == losses[2] != losses[0]
+
+
+def test_a_stopped_training_goes_on_as_if_nothing_had_been():
+    whole, first = (Trainer(RECIPE, CPU, SMALL) for _ in range(2))
+    for number in range(4):
+        whole.train_on(batch(number))
+    for number in range(2):
+        first.train_on(batch(number))
+    second = Trainer(dataclasses.replace(RECIPE, seed=5), CPU, SMALL)  # all of its own beginnings are overwritten
+    second.recipe = RECIPE
+    second.resume(first.state())
+    losses = [second.train_on(batch(number)) for number in (2, 3)]
+    expected, state = whole.model.state_dict(), second.model.state_dict()
+    assert second.step == 4 and float(losses[-1]["answers"]) > 0
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize(("columns", "expected"), [([0, 1, 2, 3], 1.0), ([2, 2, 2, 2], None)])
@@ -71,12 +97,14 @@ def test_balance_is_one_when_even_and_grows_with_one_sidedness(columns, expected
         router.weight.zero_()
         for token, expert in enumerate(columns):
             router.weight[expert, token] = 2.0
-    with router_balance(model) as found:
-        router(tokens)
+    (measuring, *_) = balance_routers_(model)
+    assert measuring is router
+    index, score = router(tokens)
+    assert index[:, 0].tolist() == columns and torch.equal(score[:, 0], torch.full((4,), 2.0).sigmoid())
     probability = math.exp(2) / (math.exp(2) + 3)
-    assert float(found[0]) == pytest.approx(expected or 4 * probability)
-    router(tokens)
-    assert len(found) == 1  # nothing is left behind
+    assert float(router.take_imbalance()) == pytest.approx(expected or 4 * probability)
+    with pytest.raises(AttributeError):  # it is given once
+        router.take_imbalance()
 
 
 @pytest.mark.parametrize("experts_per_token", [1, 2])

@@ -1,0 +1,46 @@
+"""How a training went: its losses, and how many answers were right on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from .files import save_figure
+
+LOSSES = {"answers": "answers", "cells": "what image tokens say", "balance": "balance of routers"}
+
+
+def draw_curves(history: Sequence[dict[str, Any]]) -> Figure:
+    """Two panels from the entries of a training's record: losses by step, and right answers by task."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
+    steps = [entry["step"] for entry in history]
+    for number, (name, label) in enumerate(LOSSES.items()):
+        left.plot(steps, [entry["losses"][name] for entry in history], f"C{number}", label=label)
+    left.set(yscale="log", xlabel="step", ylabel="loss (nats; balance: 1 is even)")
+    left.set_title("Losses of the last batch", loc="left")
+    left.legend(frameon=False)
+    tasks = sorted(history[-1]["right"])
+    colors = plt.get_cmap("viridis")
+    for number, task in enumerate(tasks):
+        line = [100 * entry["right"].get(task, float("nan")) for entry in history]
+        style = ("-", "--", ":")[number % 3]
+        right.plot(steps, line, style, color=colors(number / max(1, len(tasks) - 1) * 0.9), label=task)
+    right.set(ylim=(-2, 102), xlabel="step", ylabel="answers right, %")
+    right.set_title("Right to the last token", loc="left")
+    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save_curves(history: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Draw the curves into a file.
+
+    Errors: UserError if the file cannot be written.
+    """
+    save_figure(draw_curves(history), path)

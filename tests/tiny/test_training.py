@@ -1,0 +1,145 @@
+"""A whole training on the CPU, stopped and resumed, of a model and batches that are smaller still."""
+
+import argparse
+import dataclasses
+import json
+from functools import partial
+
+import pytest
+import torch
+
+from llama4_explained import TINY, cli, load
+from llama4_explained.show.training import draw_curves
+from llama4_explained.tiny import train, training
+from llama4_explained.tiny.batches import Layout
+from llama4_explained.tiny.languages import BY_CODE
+from llama4_explained.tiny.tasks import KEYS
+from llama4_explained.tiny.trainer import Recipe, Trainer
+from llama4_explained.tiny.training import CURVES, RECORD, UNFINISHED, Training, tiny_processor, watched_questions
+from tiny_world import processor
+
+CPU = torch.device("cpu")
+SMALL = dataclasses.replace(
+    TINY,
+    text=dataclasses.replace(TINY.text, num_layers=2, num_experts=2),
+    vision=dataclasses.replace(TINY.vision, num_layers=1),
+)
+LAYOUT = Layout(pictures=(2, 1, 0, 0), texts=1, length=128, most_notes=4, tasks={"count": 1}, later_tasks={"count": 1})
+RECIPE = Recipe(steps=11, warmup=2, layout=LAYOUT)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The real training, but for the size of the model and the number of questions on the way."""
+    monkeypatch.setattr(training, "Trainer", partial(Trainer, config=SMALL))
+    monkeypatch.setattr(training, "tiny_processor", processor)
+    monkeypatch.setattr(training, "WATCHES", 2)
+    monkeypatch.setattr(training, "watched_questions", lambda layout: watched_questions(layout)[:4])
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Ctrl-C, as soon as so many steps are done."""
+
+    def stop(number):
+        whole = Trainer.train_on
+
+        def train_on(self, batch):
+            if self.step == number:
+                raise KeyboardInterrupt
+            return whole(self, batch)
+
+        monkeypatch.setattr(Trainer, "train_on", train_on)
+        return lambda: monkeypatch.setattr(Trainer, "train_on", whole)
+
+    return stop
+
+
+def test_what_training_leaves(tmp_path):
+    Training(tmp_path, RECIPE, CPU).run()
+    model, its_processor = load(tmp_path)
+    assert model.config == SMALL and next(model.parameters()).dtype == torch.bfloat16
+    assert its_processor is not None and its_processor.tokenizer.encode("A red star.") == processor().tokenizer.encode(
+        "A red star."
+    )
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert record["recipe"] == json.loads(json.dumps(dataclasses.asdict(RECIPE))) and record["seconds"] > 0
+    assert [entry["step"] for entry in record["history"]] == [5, 10, 11]
+    assert all(set(entry["right"]) == {"count"} for entry in record["history"])
+    assert (tmp_path / CURVES).read_bytes().startswith(b"\x89PNG") and not (tmp_path / UNFINISHED).exists()
+
+
+@pytest.mark.parametrize("number", [3, 8])
+def test_a_stopped_training_ends_with_the_same_weights(tmp_path, stop_after, number, capsys):
+    """Also where a group of batches has just ended."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    Training(whole, RECIPE, CPU).run()
+    go_on = stop_after(number)
+    with pytest.raises(KeyboardInterrupt):
+        Training(parts, RECIPE, CPU).run()
+    assert f"kept {number} of 11 steps" in capsys.readouterr().out
+    assert [path.name for path in parts.iterdir()] == [UNFINISHED]
+    go_on()
+    Training(parts, RECIPE, CPU).run()
+    expected, state = (load(folder)[0].state_dict() for folder in (whole, parts))
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())
+    histories = [json.loads((folder / RECORD).read_text())["history"] for folder in (whole, parts)]
+    assert [entry["losses"] for entry in histories[0]] == [entry["losses"] for entry in histories[1]]
+
+
+def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, monkeypatch, capsys):
+    monkeypatch.setattr(train, "SMALL", RECIPE)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 6.0)
+    command = ["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "1"]
+    go_on = stop_after(4)
+    assert cli.main(command) == 130
+    go_on()
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 1.0)  # it goes on as it was begun
+    assert cli.main([*command, "--seed", "3"]) == 2
+    assert "unfinished training of another recipe" in capsys.readouterr().err
+    assert cli.main(command) == 0
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0
+    assert cli.main(command) == 2
+    assert "holds a finished training" in capsys.readouterr().err
+
+
+def test_mistakes_are_one_line(tmp_path, capsys):
+    assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "0"]) == 2
+    assert capsys.readouterr().err == "llama4-explained: --minutes must be more than 0, got 0.0\n"
+    (tmp_path / UNFINISHED).write_bytes(b"PK damaged")
+    assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path)]) == 2
+    assert "is damaged" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path / "file"), "--minutes", "1"]) == 2
+    assert "could not be written" in capsys.readouterr().err
+    assert cli.main(["train-tiny", "--device", "abacus", "--output", str(tmp_path / "new")]) == 2
+    assert "abacus" in capsys.readouterr().err
+
+
+def test_recipes_by_options():
+    def recipe(device, *options):
+        parser = argparse.ArgumentParser()
+        train.add_arguments(parser)
+        return train.chosen_recipe(parser.parse_args(options), torch.device(device), known_steps=77)
+
+    assert recipe("cuda", "--seed", "5") == dataclasses.replace(train.FULL, seed=5)
+    assert recipe("cuda", "--without-balance").balance == 0.0
+    assert recipe("cpu") == dataclasses.replace(train.SMALL, steps=77)
+
+
+def test_the_tokenizer_keeps_numbers_and_keys_whole():
+    """What a text is to be searched for is one token each, so that looking up is not made harder by spelling."""
+    tokenizer = tiny_processor().tokenizer
+    assert all(len(tokenizer.encode(str(number))) == 1 for number in range(10, 100))
+    note = BY_CODE["en"].note
+    assert {len(tokenizer.encode(note(key, "42"))) for key in KEYS} == {len(tokenizer.encode(note("K", "17")))}
+
+
+def test_curves_show_every_task_and_every_loss():
+    losses = {"total": 2.0, "answers": 1.0, "cells": 0.5, "balance": 1.0}
+    history = [{"step": step, "losses": losses, "right": {"count": step / 20, "color": 0.5}} for step in (10, 20)]
+    left, right = draw_curves(history).axes
+    assert [list(line.get_ydata()) for line in left.get_lines()] == [[1.0, 1.0], [0.5, 0.5], [1.0, 1.0]]
+    lines = {line.get_label(): list(line.get_ydata()) for line in right.get_lines()}
+    assert lines == {"color": [50.0, 50.0], "count": [50.0, 100.0]}
