@@ -11,6 +11,7 @@ import platform
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,26 +75,26 @@ class Training:
             self.history, self.seconds = state["history"], state["seconds"]
 
     def run(self) -> None:
-        """Train to the end, and write the checkpoint. Ctrl-C keeps what is done."""
+        """Train to the end, and write the checkpoint.
+
+        Ctrl-C waits for the step to end, keeps what is done, and raises KeyboardInterrupt.
+        """
         examiner, questions = Examiner(self.processor), watched_questions(self.recipe.layout)
-        trainer, start = self.trainer, time.perf_counter() - self.seconds
-        every = max(1, self.recipe.steps // WATCHES)
-        try:
-            with tqdm(total=self.recipe.steps, initial=trainer.step, unit="step", disable=None) as bar:
-                for batch in self._one_by_one():
-                    losses = trainer.train_on(batch)
-                    bar.update()
-                    self.seconds = time.perf_counter() - start
-                    if trainer.step % every == 0 or trainer.step == self.recipe.steps:
-                        self._watch(losses, examiner, questions)
-                        bar.set_postfix_str(_in_short(self.history[-1]))
-                        if bar.disable:  # nobody watches: a line for the log
-                            print(
-                                f"step {trainer.step} of {self.recipe.steps}: {_in_short(self.history[-1])}", flush=True
-                            )
-        except KeyboardInterrupt:
-            self._keep()
-            raise
+        trainer, steps, start = self.trainer, self.recipe.steps, time.perf_counter() - self.seconds
+        every = max(1, steps // WATCHES)
+        with tqdm(total=steps, initial=trainer.step, unit="step", disable=None) as bar, _held_interrupts() as held:
+            for batch in self._one_by_one():
+                losses = trainer.train_on(batch)
+                bar.update()
+                self.seconds = time.perf_counter() - start
+                if trainer.step % every == 0 or trainer.step == steps:
+                    self._watch(losses, examiner, questions)
+                    bar.set_postfix_str(_in_short(self.history[-1]))
+                    if bar.disable:  # nobody watches: a line for the log
+                        print(f"step {trainer.step} of {steps}: {_in_short(self.history[-1])}", flush=True)
+                if held and trainer.step < steps:
+                    self._keep()
+                    raise KeyboardInterrupt
         self._finish()
 
     def _loader(self, first: int) -> DataLoader:
@@ -168,6 +169,21 @@ def watched_questions(layout: Layout) -> list[Question]:
         questions += lookup_questions(number, layout.most_notes, languages)
         questions += reading_questions(number, languages) + translation_questions(number, languages)
     return questions
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[list[int]]:
+    """Inside, Ctrl-C only adds to the list: a step that stops halfway would be neither done nor not done."""
+    held: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    except ValueError:  # not the main thread, which alone gets Ctrl-C
+        yield held
+        return
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave_interrupts(worker: int) -> None:

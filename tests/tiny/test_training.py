@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import json
+import os
+import signal
 from functools import partial
 
 import pytest
@@ -39,18 +41,18 @@ def small(monkeypatch):
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """Ctrl-C, as soon as so many steps are done."""
+    """Ctrl-C in the middle of a step, of which so many come before."""
 
     def stop(number):
-        whole = Trainer.train_on
+        whole = Trainer.losses
 
-        def train_on(self, batch):
+        def losses(self, batch):
             if self.step == number:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
             return whole(self, batch)
 
-        monkeypatch.setattr(Trainer, "train_on", train_on)
-        return lambda: monkeypatch.setattr(Trainer, "train_on", whole)
+        monkeypatch.setattr(Trainer, "losses", losses)
+        return lambda: monkeypatch.setattr(Trainer, "losses", whole)
 
     return stop
 
@@ -74,7 +76,7 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path, stop_after, num
     """Also where a group of batches has just ended."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     Training(whole, RECIPE, CPU).run()
-    go_on = stop_after(number)
+    go_on = stop_after(number - 1)
     with pytest.raises(KeyboardInterrupt):
         Training(parts, RECIPE, CPU).run()
     assert f"kept {number} of 11 steps" in capsys.readouterr().out
@@ -87,11 +89,18 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path, stop_after, num
     assert [entry["losses"] for entry in histories[0]] == [entry["losses"] for entry in histories[1]]
 
 
+def test_ctrl_c_in_the_last_step_comes_too_late(tmp_path, stop_after):
+    stop_after(RECIPE.steps - 1)
+    before = signal.getsignal(signal.SIGINT)
+    Training(tmp_path, RECIPE, CPU).run()
+    assert (tmp_path / RECORD).exists() and signal.getsignal(signal.SIGINT) is before
+
+
 def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, monkeypatch, capsys):
     monkeypatch.setattr(train, "SMALL", RECIPE)
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 6.0)
     command = ["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "1"]
-    go_on = stop_after(4)
+    go_on = stop_after(3)
     assert cli.main(command) == 130
     go_on()
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 1.0)  # it goes on as it was begun
