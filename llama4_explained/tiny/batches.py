@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..errors import UserError
 from ..loss import IGNORED
 from ..processor import Processor
 from ..special_tokens import PATCH
@@ -24,7 +25,7 @@ from .languages import BY_CODE
 from .languages.language import CODES, SHAPES
 from .pictures import FIELDS, as_numbers, draw, stamps
 from .scenes import CANVASES, RADII, TILE, TURNS, Draw, Scene, make_scene
-from .tasks import Turn
+from .tasks import ALWAYS_POSSIBLE, Turn
 
 CELLS = 4  # image tokens per side of a tile
 MOST_TURNS = 8  # about one picture: more than fit
@@ -39,6 +40,7 @@ class Layout:
     Units:  `pictures` in pictures of each canvas of `CANVASES`; `texts` in conversations without one; `length` in
         tokens; `most_notes` in notes of one key to look up; `tasks`, and from batch number `later` on `later_tasks`, in
         parts of all questions about pictures; `languages` are codes.
+    Errors: UserError if the tasks are such that about some pictures nothing could be asked.
     """
 
     pictures: tuple[int, ...] = (80, 12, 12, 12)
@@ -49,6 +51,11 @@ class Layout:
     later_tasks: dict[str, int] = field(default_factory=lambda: dict(LATER_WEIGHTS))
     later: int = 4000
     languages: tuple[str, ...] = CODES
+
+    def __post_init__(self) -> None:
+        for tasks in (self.tasks, self.later_tasks):
+            if not any(tasks.get(task) for task in ALWAYS_POSSIBLE):
+                raise UserError(f"tasks must have one of {', '.join(ALWAYS_POSSIBLE)}: some pictures allow no other")
 
     @property
     def size(self) -> int:

@@ -75,7 +75,7 @@ def picture_turns(
 ) -> list[Turn]:
     """Questions about one picture, half of the time all in one language; tasks come up in the given parts.
 
-    `tasks` must hold one that every picture allows, such as "count".
+    `tasks` must have one of `ALWAYS_POSSIBLE`.
     """
     drawn = [task for task, parts in tasks.items() for _ in range(parts)]
     language, mixed = draw.choice(languages), draw.below(2) == 1

@@ -14,6 +14,7 @@ from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Language, T
 from .scenes import EVERYTHING, SEEN, Draw, Scene, make_scene
 
 PICTURE_TASKS = ("caption", "count", "count_shape", "count_color", "color", "shape", "existence", "relation")
+ALWAYS_POSSIBLE = ("caption", "count", "count_shape", "count_color", "existence")  # whatever the picture shows
 TEXT_TASKS = ("translation", "reading", "lookup")
 READING_TASKS = ("count", "count_shape", "count_color", "color", "shape", "existence")
 # Single letters, each of which is a token.

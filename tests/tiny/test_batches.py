@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llama4_explained import TINY
+from llama4_explained import TINY, UserError
 from llama4_explained.tiny.batches import (
     NO_OBJECT,
     NOWHERE,
@@ -20,7 +20,7 @@ from llama4_explained.tiny.languages import ALL
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Thing
 from llama4_explained.tiny.pictures import draw_scene
 from llama4_explained.tiny.scenes import CANVASES, Draw, Item, Scene, make_scene
-from llama4_explained.tiny.tasks import Turn, look_up
+from llama4_explained.tiny.tasks import ALWAYS_POSSIBLE, Turn, look_up
 from tiny_world import processor, tokenizer
 
 LAYOUT = Layout(pictures=(3, 2, 2, 2), texts=3)
@@ -106,14 +106,25 @@ def test_batches_are_functions_of_their_number():
 
 
 def test_later_batches_ask_for_other_things():
-    layout = Layout(pictures=(20, 0, 0, 0), texts=0, tasks={"count": 1}, later_tasks={"color": 1}, later=7)
+    layout = Layout(pictures=(20, 0, 0, 0), texts=0, tasks={"count": 1}, later_tasks={"existence": 1}, later=7)
 
     def tasks(first, index):
         made = Batches(processor(), layout, 0, first, 20).conversations(index)
         return {turn.task for _, turns in made for turn in turns}
 
     assert tasks(0, 6) == tasks(4, 2) == {"count"}
-    assert tasks(0, 7) == tasks(4, 3) == {"color"}
+    assert tasks(0, 7) == tasks(4, 3) == {"existence"}
+
+
+def test_something_can_be_asked_of_every_picture():
+    """Of four red stars, there is no telling the colour of "the" star."""
+    scene = make_scene(0, num_objects=4, things=(Thing("star", "red"),))
+    for task in ALWAYS_POSSIBLE:
+        assert len(picture_turns(scene, Draw(0), 3, {task: 1})) == 3
+    with pytest.raises(UserError, match="tasks must have one of caption, count"):
+        Layout(tasks={"color": 2, "relation": 1})
+    with pytest.raises(UserError, match="tasks must have one of caption, count"):
+        Layout(later_tasks={"shape": 2, "count": 0})
 
 
 @pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
