@@ -109,8 +109,11 @@ def test_balance_is_one_when_even_and_grows_with_one_sidedness(columns, expected
 
 @pytest.mark.parametrize("experts_per_token", [1, 2])
 def test_grouped_experts_are_experts_in_bfloat16(experts_per_token):
-    """Outputs and all gradients, with an expert that gets no token; bfloat16 rounds by 0.4 % a step."""
+    """Outputs and all gradients, with an expert that gets no token. Roundings to bfloat16 make .5 to .7 % together."""
     experts = Experts(5, 48, 32)
+    with torch.no_grad():
+        experts.gate_up_proj.copy_(random_tensor(5, 48, 64, seed=3) / 10)
+        experts.down_proj.copy_(random_tensor(5, 32, 48, seed=4) / 10)
     grouped = GroupedExperts(5, 48, 32)
     grouped.load_state_dict(experts.state_dict())
     index = torch.randint(4, (40, experts_per_token), generator=torch.Generator().manual_seed(0))
@@ -122,7 +125,7 @@ def test_grouped_experts_are_experts_in_bfloat16(experts_per_token):
         (output * direction).sum().backward()
         results.append([output, x.grad, module.gate_up_proj.grad, module.down_proj.grad])
     for exact, ours in zip(*results, strict=True):
-        assert (ours - exact).abs().max() < 0.015 * exact.abs().max()
+        assert (ours - exact).norm() < 0.012 * exact.norm()
 
 
 def test_experts_are_grouped_in_place():
