@@ -11,7 +11,11 @@ from matplotlib.figure import Figure
 
 from .files import save_figure
 
-LOSSES = {"answers": "answers", "cells": "what image tokens say", "balance": "balance of routers"}
+LOSSES = {
+    "answers": "answers", "cells": "what image tokens say", "named": "where what a question names lies",
+    "balance": "balance of routers",
+}  # fmt: skip
+NOT_YET = float("nan")
 
 
 def draw_curves(history: Sequence[dict[str, Any]]) -> Figure:
@@ -19,14 +23,14 @@ def draw_curves(history: Sequence[dict[str, Any]]) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
     steps = [entry["step"] for entry in history]
     for number, (name, label) in enumerate(LOSSES.items()):
-        left.plot(steps, [entry["losses"][name] for entry in history], f"C{number}", label=label)
+        left.plot(steps, [entry["losses"].get(name, NOT_YET) for entry in history], f"C{number}", label=label)
     left.set(yscale="log", xlabel="step", ylabel="loss (nats; balance: 1 is even)")
     left.set_title("Losses of the last batch", loc="left")
     left.legend(frameon=False)
     tasks = sorted(history[-1]["right"])
     colors = plt.get_cmap("viridis")
     for number, task in enumerate(tasks):
-        line = [100 * entry["right"].get(task, float("nan")) for entry in history]
+        line = [100 * entry["right"].get(task, NOT_YET) for entry in history]
         style = ("-", "--", ":")[number % 3]
         right.plot(steps, line, style, color=colors(number / max(1, len(tasks) - 1) * 0.9), label=task)
     right.set(ylim=(-2, 102), xlabel="step", ylabel="answers right, %")

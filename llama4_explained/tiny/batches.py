@@ -22,12 +22,13 @@ from ..processor import Processor
 from ..special_tokens import PATCH
 from .dialogues import LATER_WEIGHTS, WEIGHTS, DialogueEncoder, picture_turns, text_turns
 from .languages import BY_CODE
-from .languages.language import CODES, SHAPES
+from .languages.language import CODES, MOST_OBJECTS, SHAPES
 from .pictures import FIELDS, as_numbers, draw, stamps
 from .scenes import CANVASES, RADII, TILE, TURNS, Draw, Scene, make_scene
 from .tasks import ALWAYS_POSSIBLE, Turn
 
 CELLS = 4  # image tokens per side of a tile
+MOST_NAMED = 2  # objects in a question
 MOST_TURNS = 8  # about one picture: more than fit
 NOWHERE = -100  # of a cell without an object: not asked for
 NO_OBJECT = len(SHAPES)
@@ -37,19 +38,21 @@ NO_OBJECT = len(SHAPES)
 class Layout:
     """How many conversations of each kind a batch has, and about what.
 
-    Units:  `pictures` in pictures of each canvas of `CANVASES`; `texts` in conversations without one; `length` in
-        tokens; `most_notes` in notes of one key to look up; `tasks`, and from batch number `later` on `later_tasks`, in
-        parts of all questions about pictures; `languages` are codes.
+    Units:  `seeing` in batches, the first ones, from which only the vision tower learns: their pictures hold as many
+        objects as may be; `pictures` in pictures of each canvas of `CANVASES`; `texts` in conversations without one;
+        `length` in tokens; `most_notes` in notes of one key to look up; `tasks`, and from batch number `later` on
+        `later_tasks`, in parts of all questions about pictures; `languages` are codes.
     Errors: UserError if the tasks are such that about some pictures nothing could be asked.
     """
 
+    seeing: int = 2000
     pictures: tuple[int, ...] = (80, 12, 12, 12)
     texts: int = 52
     length: int = 160
     most_notes: int = 12
     tasks: dict[str, int] = field(default_factory=lambda: dict(WEIGHTS))
     later_tasks: dict[str, int] = field(default_factory=lambda: dict(LATER_WEIGHTS))
-    later: int = 4000
+    later: int = 6000
     languages: tuple[str, ...] = CODES
 
     def __post_init__(self) -> None:
@@ -68,7 +71,7 @@ Conversation = tuple[Scene | None, list[Turn]]
 
 class Batches(Dataset):
     """The batches of a seed, by number: token ids, labels and the labels' weights [B, T], the places of image tokens
-    among all of them [X * CELLS^2], and scenes as numbers, for each canvas.
+    among all of them [X * CELLS^2], where the objects lie that questions name, and scenes as numbers, for each canvas.
 
     Index 0 is batch number `first`.
     """
@@ -86,6 +89,7 @@ class Batches(Dataset):
         layout, number = self.layout, (self.seed * 1_000_003 + self.first + index) * 1009
         kinds = [canvas for canvas, count in zip(CANVASES, layout.pictures, strict=True) for _ in range(count)]
         tasks = layout.tasks if self.first + index < layout.later else layout.later_tasks
+        num_objects = MOST_OBJECTS if self.first + index < layout.seeing else None
         languages = [BY_CODE[code] for code in layout.languages]
         made: list[Conversation] = []
         for canvas in [*kinds, *[None] * layout.texts]:
@@ -94,7 +98,7 @@ class Batches(Dataset):
             if canvas is None:
                 made.append((None, text_turns(chance, layout.most_notes, languages)))
             else:
-                scene = make_scene(2 * number + 1, canvas)
+                scene = make_scene(2 * number + 1, canvas, num_objects)
                 made.append((scene, picture_turns(scene, chance, MOST_TURNS, tasks, languages)))
         return made
 
@@ -105,6 +109,8 @@ class Batches(Dataset):
         rows = [self._encoder.encode(turns, scene) for scene, turns in conversations]
         batch = {name: torch.tensor([row[i] for row in rows]) for i, name in enumerate(("input_ids", "labels"))}
         batch["weights"] = answer_weights(batch["labels"])
+        fitting = [(scene, row[2]) for (scene, _), row in zip(conversations, rows, strict=True)]
+        batch["named"] = named_targets(batch["labels"], fitting)
         patch = self._encoder.chat.tokenizer.token_id(PATCH)
         batch["places"] = (batch["input_ids"].flatten() == patch).nonzero()[:, 0]
         return batch | scenes_as_numbers([scene for scene, _ in conversations if scene is not None])
@@ -116,9 +122,31 @@ def answer_weights(labels: Tensor) -> Tensor:
     Shapes: int64 [B, T] -> float32 [B, T], 0 where there is no label.
     """
     is_label = (labels != IGNORED).flatten()
-    begins = is_label & ~F.pad(is_label[:-1], (1, 0))  # rows begin with what has no label
-    answer = begins.cumsum(0) * is_label
+    answer = _begins(labels).flatten().cumsum(0) * is_label
     return (is_label * answer.bincount()[answer].rsqrt()).view_as(labels)
+
+
+def _begins(labels: Tensor) -> Tensor:
+    """Where answers begin: bool [B, T]. Rows begin with what has no label."""
+    is_label = labels != IGNORED
+    return is_label & ~F.pad(is_label[:, :-1], (1, 0))
+
+
+def named_targets(labels: Tensor, conversations: Sequence[Conversation]) -> Tensor:
+    """Where the objects lie that a question names, at the token that the answer follows, for a throw-away head.
+
+    Row and column of their middles, from -1 to 1 over the picture; `NOWHERE` at all other tokens.
+
+    Shapes: labels [B, T], as conversations whose turns all fitted were encoded -> float32 [B, T, MOST_NAMED, 2].
+    """
+    targets = torch.full((*labels.shape, MOST_NAMED, 2), float(NOWHERE))
+    for row, ((scene, turns), begins) in enumerate(zip(conversations, _begins(labels), strict=True)):
+        if scene is None:
+            continue
+        for turn, begin in zip(turns, begins.nonzero()[:, 0].tolist(), strict=True):
+            for number, thing in enumerate(turn.named):
+                targets[row, begin - 1, number] = torch.tensor(scene.place(thing))
+    return targets
 
 
 def scenes_as_numbers(scenes: Sequence[Scene]) -> dict[str, Tensor]:

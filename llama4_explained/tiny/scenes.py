@@ -101,6 +101,11 @@ class Scene:
         counts = Counter(self.things)
         return [Group(counts[thing], thing) for thing in EVERYTHING if thing in counts]
 
+    def place(self, thing: Thing) -> tuple[float, float]:
+        """Row and column of the middle of the only such object, from -1 to 1 over the picture."""
+        (item,) = (item for item in self.items if item.thing == thing)
+        return 2 * item.y / self.height - 1, 2 * item.x / self.width - 1
+
     def direction(self, thing: Thing, other: Thing) -> str | None:
         """Where `thing` lies, seen from `other`; None if one is not there exactly once, or it is hard to say.
 

@@ -29,6 +29,7 @@ class Turn:
     language: str  # its code
     question: str
     answer: str
+    named: tuple[Thing, ...] = ()  # the single objects of a picture that the question speaks of, in its order
 
 
 def ask(task: str, scene: Scene, language: Language, draw: Draw, things: Sequence[Thing] = SEEN) -> Turn | None:
@@ -72,25 +73,25 @@ def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int =
     return turns
 
 
-Said = tuple[str, str] | None  # question and answer
+Said = tuple[str, str, tuple[Thing, ...]] | None  # question, answer and what is named, as `Turn` has them
 
 
 def _caption(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
-    return language.ask_caption(), language.caption(scene.groups())
+    return language.ask_caption(), language.caption(scene.groups()), ()
 
 
 def _count(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
-    return language.ask_count(), language.count(scene.count())
+    return language.ask_count(), language.count(scene.count()), ()
 
 
 def _count_shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
     shape = draw.choice(scene.things).shape if draw.below(4) else draw.choice(SHAPES)
-    return language.ask_count(shape=shape), language.count(scene.count(shape=shape), shape=shape)
+    return language.ask_count(shape=shape), language.count(scene.count(shape=shape), shape=shape), ()
 
 
 def _count_color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
     color = draw.choice(scene.things).color if draw.below(4) else draw.choice(COLORS)
-    return language.ask_count(color=color), language.count(scene.count(color=color), color=color)
+    return language.ask_count(color=color), language.count(scene.count(color=color), color=color), ()
 
 
 def _color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
@@ -98,7 +99,7 @@ def _color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]
     if not single:
         return None
     thing = draw.choice(single)
-    return language.ask_color(thing.shape), language.color(thing.color, thing.shape)
+    return language.ask_color(thing.shape), language.color(thing.color, thing.shape), (thing,)
 
 
 def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
@@ -106,17 +107,17 @@ def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]
     if not single:
         return None
     thing = draw.choice(single)
-    return language.ask_shape(thing.color), language.shape(thing.shape)
+    return language.ask_shape(thing.color), language.shape(thing.shape), (thing,)
 
 
 def _existence(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
     """Half of what is asked for is there. Of the rest, half has the shape or the colour of something that is there."""
     if draw.below(2):
-        return language.ask_existence(draw.choice(scene.things)), language.yes()
+        return language.ask_existence(draw.choice(scene.things)), language.yes(), ()
     shapes, colors = ({getattr(thing, kind) for thing in scene.things} for kind in ("shape", "color"))
     absent = [thing for thing in things if thing not in scene.things]
     alike = [thing for thing in absent if thing.shape in shapes or thing.color in colors]
-    return language.ask_existence(draw.choice(alike if alike and draw.below(2) else absent)), language.no()
+    return language.ask_existence(draw.choice(alike if alike and draw.below(2) else absent)), language.no(), ()
 
 
 def _relation(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
@@ -129,7 +130,7 @@ def _relation(scene: Scene, language: Language, draw: Draw, things: Sequence[Thi
     if not clear:
         return None
     thing, other, direction = draw.choice(clear)
-    return language.ask_relation(thing, other), language.relation(direction)
+    return language.ask_relation(thing, other), language.relation(direction), (thing, other)
 
 
 _SAY = {

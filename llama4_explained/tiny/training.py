@@ -56,9 +56,9 @@ def _sentences(conversations: int = 4000) -> Iterator[str]:
 
 
 class Training:
-    """One recipe, in one folder.
+    """One recipe, in one folder, which holds nothing, or an unfinished training of the same recipe.
 
-    Errors: UserError if the folder holds the unfinished training of another recipe, or a finished one.
+    Errors: UserError if the file of the unfinished one is damaged.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, device: torch.device) -> None:
@@ -114,7 +114,7 @@ class Training:
     def _watch(self, losses: dict[str, Tensor], examiner: Examiner, questions: list[Question]) -> None:
         right: dict[str, list[bool]] = {}
         self.trainer.model.eval()
-        for answer in examiner.answers(self.trainer.model, questions):
+        for answer in examiner.answers(self.trainer.model, questions if "answers" in losses else []):
             right.setdefault(answer.question.turn.task, []).append(answer.is_right)
         self.trainer.model.train()
         self.history.append({
@@ -192,5 +192,7 @@ def _leave_interrupts(worker: int) -> None:
 
 
 def _in_short(entry: dict[str, Any]) -> str:
-    marks = entry["right"].values()
-    return f"loss {entry['losses']['answers']:.3f}, {sum(marks) / len(marks):.0%} of answers right"
+    losses, marks = entry["losses"], entry["right"].values()
+    if not marks:  # it learns to see
+        return f"loss of image tokens {losses['cells']:.3f}"
+    return f"loss {losses['answers']:.3f}, {sum(marks) / len(marks):.0%} of answers right"
