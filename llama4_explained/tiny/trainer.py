@@ -1,8 +1,8 @@
 """One step of training the tiny model: our own model, on pictures that are drawn as it learns.
 
 First the vision tower learns to see alone, by what a throw-away head says of its image tokens: a step of that is quick.
-Then all learn to talk. The loss is the next token of every answer, the balance of the routers, and, less and less, what
-the throw-away heads say.
+Then all learn to talk. The loss is the next token of every answer, the balance of the routers, and, until they are no
+longer needed, what the throw-away heads say.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Recipe:
     cooldown: float = 0.4
     weight_decay: float = 0.02
     balance: float = 0.005  # weight of the load-balancing loss
-    auxiliary: float = 1.0  # weight of the throw-away heads' losses until all learn to talk
+    auxiliary: float = 1.0  # weight of the throw-away heads' losses, until the cooldown
     layout: Layout = field(default_factory=Layout)
 
     def __post_init__(self) -> None:
@@ -56,12 +56,15 @@ class Recipe:
     def rate(self, step: int) -> float:
         """The learning rate: a straight rise for each of the two parts, a level, and a straight fall to nothing."""
         rise = (step + 1 if self.is_seeing(step) else step - self.layout.seeing + 1) / self.warmup
-        fall = (self.steps - step) / (self.cooldown * (self.steps - self.layout.seeing))
-        return self.learning_rate * max(0.0, min(1.0, rise, fall))
+        return self.learning_rate * min(1.0, rise, self._fall(step))
 
     def auxiliary_weight(self, step: int) -> float:
-        """Falls in a straight line to 0, from the step on at which all learn."""
-        return self.auxiliary * min(1.0, (self.steps - step) / (self.steps - self.layout.seeing))
+        """A level, and the fall of the learning rate."""
+        return self.auxiliary * min(1.0, self._fall(step))
+
+    def _fall(self, step: int) -> float:
+        """From 1 where the cooldown begins to 0 at the end; more than 1 before."""
+        return (self.steps - step) / (self.cooldown * (self.steps - self.layout.seeing))
 
 
 class Recorded:

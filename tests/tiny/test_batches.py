@@ -12,6 +12,7 @@ from llama4_explained.tiny.batches import (
     Painter,
     answer_weights,
     cell_targets,
+    named_targets,
     scenes_as_numbers,
     views,
 )
@@ -103,6 +104,50 @@ def test_batches_are_functions_of_their_number():
     assert torch.equal(ids(0, 4), ids(0, 4))
     assert torch.equal(ids(0, 4), Batches(processor(), LAYOUT, 0, 4, 10)[0]["input_ids"])
     assert not torch.equal(ids(0, 4), ids(0, 5)) and not torch.equal(ids(0, 4), ids(1, 4))
+
+
+def test_named_objects_are_asked_for_where_their_answers_begin():
+    """A heart up on the left, a star down on the right; a count names no object, and a text has no picture."""
+    heart = Item(Thing("heart", "green"), 28, 14, 12, 0, (0, 0, 0))
+    star = Item(Thing("star", "red"), 84, 98, 10, 0, (0, 0, 0))
+    scene = Scene(1, 1, (heart, star), ((0, 0, 0), (0, 0, 0)), runs_down=False)
+    turns = [
+        Turn("relation", "en", "Where is the star?", "Below.", (star.thing, heart.thing)),
+        Turn("count", "en", "How many objects are there?", "Two."),
+        Turn("color", "en", "What colour is the heart?", "Green.", (heart.thing,)),
+    ]
+    text = [Turn("reading", "en", "A red star. How many?", "One.")]
+    rows = [encoder().encode(turns, scene), encoder().encode(text)]
+    ids, labels = (torch.tensor([row[i] for row in rows]) for i in range(2))
+    targets = named_targets(labels, [(scene, turns), (None, text)])
+    assert targets.shape == (2, LAYOUT.length, 2, 2)
+    asked = (targets != NOWHERE).flatten(2).any(-1).nonzero().tolist()
+    assert [row for row, _ in asked] == [0, 0]
+    for (row, token), answer in zip(asked, ("Below.", "Green."), strict=True):
+        assert labels[row, token] == -100 and labels[row, token + 1] >= 0
+        assert tokenizer().decode(ids[row, token + 1 :].tolist()).startswith(answer)
+    relation, color = (targets[row, token].tolist() for row, token in asked)
+    assert relation == [[0.75, 0.5], [-0.75, -0.5]] and color == [[-0.75, -0.5], [NOWHERE, NOWHERE]]
+
+
+def test_a_batch_names_objects_where_its_turns_do():
+    batches = Batches(processor(), LAYOUT, seed=3, first=10, last=12)
+    number = 0
+    for scene, turns in batches.conversations(0):
+        number += sum(len(turn.named) for turn in encoder().encode(turns, scene)[2])
+    is_named = batches[0]["named"] != NOWHERE
+    assert number == int(is_named.sum()) // 2 > 5 and batches[0]["named"].shape == (LAYOUT.size, LAYOUT.length, 2, 2)
+
+
+def test_pictures_to_learn_seeing_from_are_full():
+    layout = Layout(seeing=7, pictures=(9, 1, 1, 1), texts=1)
+
+    def counts(first, index):
+        made = Batches(processor(), layout, 0, first, 20).conversations(index)
+        return {len(scene.items) for scene, _ in made if scene is not None}
+
+    assert counts(0, 6) == counts(4, 2) == {4}
+    assert counts(0, 7) == counts(4, 3) == {1, 2, 3, 4}
 
 
 def test_later_batches_ask_for_other_things():

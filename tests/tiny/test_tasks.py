@@ -67,6 +67,22 @@ def test_one_of_a_kind(task, asked_names, asked, answered):
     assert ask(task, twice, ENGLISH, Draw(0)) is None
 
 
+@pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
+def test_turns_tell_which_single_objects_they_name(language):
+    said = {
+        "color": lambda thing: language.ask_color(thing.shape),
+        "shape": lambda thing: language.ask_shape(thing.color),
+        "relation": language.ask_relation,
+    }
+    for task in PICTURE_TASKS:
+        for scene, turn in questions(task, 50, language):
+            if task not in said:
+                assert turn.named == ()
+            else:
+                assert turn.question == said[task](*turn.named)
+                assert all(scene.things.count(thing) == 1 for thing in turn.named)
+
+
 def test_existence_is_true_half_of_the_time_and_hard_to_guess():
     answers, alike = Counter(), 0
     for scene, turn in questions("existence", 2000):

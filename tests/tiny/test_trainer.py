@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from llama4_explained import TINY, Llama4
+from llama4_explained import TINY, Llama4, UserError
 from llama4_explained.moe import Experts
 from llama4_explained.tiny.balance import balance_routers_
 from llama4_explained.tiny.batches import Batches, Layout, cell_targets
@@ -19,7 +19,7 @@ SMALL = dataclasses.replace(
     text=dataclasses.replace(TINY.text, num_layers=4, num_experts=4),
     vision=dataclasses.replace(TINY.vision, num_layers=2),
 )
-LAYOUT = Layout(pictures=(4, 1, 1, 1), texts=2, length=128, most_notes=6)
+LAYOUT = Layout(seeing=0, pictures=(4, 1, 1, 1), texts=2, length=128, most_notes=6)
 RECIPE = Recipe(steps=100, warmup=10, layout=LAYOUT)
 
 
@@ -32,18 +32,33 @@ def test_the_quick_forward_is_the_models():
     inputs = batch()
     tiles = trainer.painter.tiles(inputs)
     with torch.no_grad():
-        logits, image_tokens = forward(trainer.model, inputs["input_ids"], tiles, inputs["places"])
+        logits, image_tokens, hidden = forward(trainer.model, inputs["input_ids"], tiles, inputs["places"])
         assert torch.equal(logits, trainer.model(inputs["input_ids"], tiles))
+        assert torch.equal(logits, trainer.model.language_model.lm_head(hidden))
     assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and cell_targets(inputs).shape == (15, 16, 5)
 
 
 def test_a_batch_is_learnt_by_heart():
-    """Answers, and what lies at image tokens, fall from chance to little; nothing but learning does that."""
-    trainer = Trainer(dataclasses.replace(RECIPE, steps=60, auxiliary_until=2.0), CPU, SMALL)
+    """Answers, and what the heads say, fall from chance to little; nothing but learning does that."""
+    trainer = Trainer(dataclasses.replace(RECIPE, steps=120, cooldown=0.1), CPU, SMALL)
     losses = [trainer.train_on(batch()) for _ in range(60)]
-    assert losses[0]["answers"] > 7 and losses[0]["cells"] > 4
-    assert losses[-1]["answers"] < 0.5 and losses[-1]["cells"] < 1.5
+    assert losses[0]["answers"] > 7 and losses[0]["cells"] > 4 and losses[0]["named"] > 1
+    assert losses[-1]["answers"] < 0.5 and losses[-1]["cells"] < 1.5 and losses[-1]["named"] < 0.4
     assert trainer.step == 60
+
+
+def test_first_only_what_sees_learns():
+    """In its part, the language model has neither a loss nor a gradient nor weight decay; then all learn."""
+    recipe = dataclasses.replace(RECIPE, layout=dataclasses.replace(LAYOUT, seeing=2))
+    trainer = Trainer(recipe, CPU, SMALL)
+    start = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    losses = [trainer.train_on(batch(number)) for number in range(2)]
+    assert set(losses[0]) == {"total", "cells"} and losses[0]["cells"] > 4
+    moved = {name for name, tensor in trainer.model.state_dict().items() if not torch.equal(tensor, start[name])}
+    eyes = {name for name in start if name.startswith(("vision_model.", "multi_modal_projector."))}
+    assert moved == eyes
+    assert {"answers", "cells", "named"} < set(trainer.train_on(batch(2)))
+    assert not any(torch.equal(tensor, start[name]) for name, tensor in trainer.model.state_dict().items())
 
 
 def test_training_again_gives_the_same_weights():
@@ -57,10 +72,15 @@ def test_training_again_gives_the_same_weights():
 
 
 def test_the_recipes_curves():
-    recipe = Recipe(steps=1000, warmup=100, learning_rate=1.0, cooldown=0.25, auxiliary=2.0, auxiliary_until=0.5)
-    rates = [recipe.rate(step) for step in (0, 49, 99, 100, 750, 875, 999, 1000)]
-    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 1.0, 0.5, 0.004, 0.0])
-    assert [recipe.auxiliary_weight(step) for step in (0, 250, 500, 900)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+    layout = dataclasses.replace(LAYOUT, seeing=500)
+    recipe = Recipe(steps=1500, warmup=100, learning_rate=1.0, cooldown=0.25, auxiliary=2.0, layout=layout)
+    rates = [recipe.rate(step) for step in (0, 49, 99, 499, 500, 549, 599, 600, 1250, 1375, 1499, 1500)]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 0.01, 0.5, 1.0, 1.0, 1.0, 0.5, 0.004, 0.0])
+    weights = [recipe.auxiliary_weight(step) for step in (0, 500, 1250, 1375, 1500)]
+    assert weights == pytest.approx([2.0, 2.0, 2.0, 1.0, 0.0])
+    assert [recipe.is_seeing(step) for step in (0, 499, 500)] == [True, True, False]
+    with pytest.raises(UserError, match="of 500 steps, 500 are for seeing: none is left"):
+        Recipe(steps=500, layout=layout)
 
 
 def test_short_answers_count_as_much_as_their_weights_say():

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import os
 import signal
 from functools import partial
@@ -21,12 +22,15 @@ from llama4_explained.tiny.training import CURVES, RECORD, UNFINISHED, Training,
 from tiny_world import processor
 
 CPU = torch.device("cpu")
+SEEING_LOSSES = {"total", "cells"}
+LOSSES = {"total", "answers", "balance", "cells", "named"}
 SMALL = dataclasses.replace(
     TINY,
     text=dataclasses.replace(TINY.text, num_layers=2, num_experts=2),
     vision=dataclasses.replace(TINY.vision, num_layers=1),
 )
-LAYOUT = Layout(pictures=(2, 1, 0, 0), texts=1, length=128, most_notes=4, tasks={"count": 1}, later_tasks={"count": 1})
+COUNT = {"count": 1}
+LAYOUT = Layout(seeing=5, pictures=(2, 1, 0, 0), texts=1, length=128, most_notes=4, tasks=COUNT, later_tasks=COUNT)
 RECIPE = Recipe(steps=11, warmup=2, layout=LAYOUT)
 
 
@@ -44,15 +48,15 @@ def stop_after(monkeypatch):
     """Ctrl-C in the middle of a step, of which so many come before."""
 
     def stop(number):
-        whole = Trainer.losses
+        whole = Trainer.train_on
 
-        def losses(self, batch):
+        def train_on(self, batch):
             if self.step == number:
                 os.kill(os.getpid(), signal.SIGINT)
             return whole(self, batch)
 
-        monkeypatch.setattr(Trainer, "losses", losses)
-        return lambda: monkeypatch.setattr(Trainer, "losses", whole)
+        monkeypatch.setattr(Trainer, "train_on", train_on)
+        return lambda: monkeypatch.setattr(Trainer, "train_on", whole)
 
     return stop
 
@@ -67,13 +71,14 @@ def test_what_training_leaves(tmp_path):
     record = json.loads((tmp_path / RECORD).read_text())
     assert record["recipe"] == json.loads(json.dumps(dataclasses.asdict(RECIPE))) and record["seconds"] > 0
     assert [entry["step"] for entry in record["history"]] == [5, 10, 11]
-    assert all(set(entry["right"]) == {"count"} for entry in record["history"])
+    assert [set(entry["right"]) for entry in record["history"]] == [set(), {"count"}, {"count"}]
+    assert [set(entry["losses"]) for entry in record["history"]] == [SEEING_LOSSES, LOSSES, LOSSES]
     assert (tmp_path / CURVES).read_bytes().startswith(b"\x89PNG") and not (tmp_path / UNFINISHED).exists()
 
 
-@pytest.mark.parametrize("number", [3, 8])
+@pytest.mark.parametrize("number", [3, 5, 8])
 def test_a_stopped_training_ends_with_the_same_weights(tmp_path, stop_after, number, capsys):
-    """Also where a group of batches has just ended."""
+    """While only what sees learns, just before all do, and where a group of batches has just ended."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     Training(whole, RECIPE, CPU).run()
     go_on = stop_after(number - 1)
@@ -98,17 +103,18 @@ def test_ctrl_c_in_the_last_step_comes_too_late(tmp_path, stop_after):
 
 def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, monkeypatch, capsys):
     monkeypatch.setattr(train, "SMALL", RECIPE)
-    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 6.0)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 3.0 if is_seeing else 8.5)
     command = ["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "1"]
     go_on = stop_after(3)
     assert cli.main(command) == 130
     go_on()
-    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device: 1.0)  # it goes on as it was begun
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 1.0)  # it goes on as it was begun
     assert cli.main([*command, "--seed", "3"]) == 2
     assert "unfinished training of another recipe" in capsys.readouterr().err
     assert cli.main(command) == 0
     record = json.loads((tmp_path / RECORD).read_text())
-    assert record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0
+    assert record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0  # 11 steps would take 66 seconds
+    assert record["recipe"]["layout"]["seeing"] == 4
     assert cli.main(command) == 2
     assert "holds a finished training" in capsys.readouterr().err
 
@@ -127,14 +133,43 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 
 
 def test_recipes_by_options():
+    known = {"steps": 77, "layout": {"seeing": 30}}
+
     def recipe(device, *options):
         parser = argparse.ArgumentParser()
         train.add_arguments(parser)
-        return train.chosen_recipe(parser.parse_args(options), torch.device(device), known_steps=77)
+        return train.chosen_recipe(parser.parse_args(options), torch.device(device), known=known)
 
     assert recipe("cuda", "--seed", "5") == dataclasses.replace(train.FULL, seed=5)
     assert recipe("cuda", "--without-balance").balance == 0.0
-    assert recipe("cpu") == dataclasses.replace(train.SMALL, steps=77)
+    resumed = dataclasses.replace(train.SMALL, steps=77, layout=dataclasses.replace(train.EASY_LAYOUT, seeing=30))
+    assert recipe("cpu") == resumed
+
+
+@pytest.mark.parametrize(("minutes", "steps", "seeing"), [("1", 60, 30), ("0.01", 1, 0), ("0.03", 1, 0)])
+def test_minutes_are_shared_by_both_kinds_of_steps(monkeypatch, minutes, steps, seeing):
+    """Half of the steps only see here: 60 steps take 30 * 0.5 + 30 * 1.5 seconds. One step at least does all."""
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 0.5 if is_seeing else 1.5)
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    chosen = train.chosen_recipe(parser.parse_args(["--minutes", minutes]), CPU)
+    assert (chosen.steps, chosen.layout.seeing) == (steps, seeing)
+    assert train.SMALL.layout.seeing / train.SMALL.steps == 0.5
+
+
+def test_a_step_of_each_kind_is_timed(monkeypatch):
+    """Those are the losses that its steps have, and nothing of it is kept."""
+    seen, whole = [], Trainer.train_on
+
+    def train_on(self, batch):
+        seen.append(set(whole(self, batch)))
+
+    monkeypatch.setattr(train, "Trainer", partial(Trainer, config=SMALL))
+    monkeypatch.setattr(train, "tiny_processor", processor)
+    monkeypatch.setattr(Trainer, "train_on", train_on)
+    assert train.seconds_per_step(RECIPE, CPU, True, number=1) > 0
+    assert train.seconds_per_step(RECIPE, CPU, False, number=1) > 0
+    assert seen == [SEEING_LOSSES] * 5 + [LOSSES] * 5
 
 
 def test_the_tokenizer_keeps_numbers_and_keys_whole():
@@ -146,9 +181,16 @@ def test_the_tokenizer_keeps_numbers_and_keys_whole():
 
 
 def test_curves_show_every_task_and_every_loss():
-    losses = {"total": 2.0, "answers": 1.0, "cells": 0.5, "balance": 1.0}
-    history = [{"step": step, "losses": losses, "right": {"count": step / 20, "color": 0.5}} for step in (10, 20)]
+    """Nothing where only seeing was learnt."""
+    losses = {"total": 2.0, "answers": 1.0, "cells": 0.5, "balance": 1.0, "named": 0.25}
+    history = [{"step": 5, "losses": {"total": 3.0, "cells": 3.0}, "right": {}}]
+    history += [{"step": step, "losses": losses, "right": {"count": step / 20, "color": 0.5}} for step in (10, 20)]
     left, right = draw_curves(history).axes
-    assert [list(line.get_ydata()) for line in left.get_lines()] == [[1.0, 1.0], [0.5, 0.5], [1.0, 1.0]]
-    lines = {line.get_label(): list(line.get_ydata()) for line in right.get_lines()}
-    assert lines == {"color": [50.0, 50.0], "count": [50.0, 100.0]}
+    expected = [[None, 1.0, 1.0], [3.0, 0.5, 0.5], [None, 0.25, 0.25], [None, 1.0, 1.0]]
+    assert [points(line) for line in left.get_lines()] == expected
+    lines = {line.get_label(): points(line) for line in right.get_lines()}
+    assert lines == {"color": [None, 50.0, 50.0], "count": [None, 50.0, 100.0]}
+
+
+def points(line):
+    return [None if math.isnan(value) else value for value in line.get_ydata()]
