@@ -19,7 +19,7 @@ def folders(tmp_path):
     checkpoint, evaluation = tmp_path / "seed4", tmp_path / "evaluation"
     checkpoint.mkdir()
     evaluation.mkdir()
-    layout = {"pictures": [8, 2], "texts": 3, "languages": ["en", "th"]}
+    layout = {"seeing": 3000, "pictures": [8, 2], "texts": 3, "languages": ["en", "th"]}
     record = {"recipe": {"seed": 4, "steps": 12000, "layout": layout}, "device": "a GPU", "seconds": 90.0}
     (checkpoint / "training.json").write_text(json.dumps(record))
     (checkpoint / "model.safetensors").write_bytes(bytes(5_000_000))
@@ -62,6 +62,7 @@ def test_checkpoint_measurements_and_card_are_put_together(folders, tmp_path, pa
     card = (target / "README.md").read_text()
     assert "| caption | 98.7 | 96.0 |" in card and "| unseen | 50.0 | 55.0 |" in card
     assert "2.5 million weights" in card and "language: [en, th]" in card
+    assert "In the first 3,000, only" in card
     assert "--seed 4`, on a GPU, in 1.5 minutes: 12,000 steps of 13\nconversations" in card
 
 

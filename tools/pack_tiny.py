@@ -69,7 +69,8 @@ do.
 ## How it was made
 
 `llama4-explained train-tiny --seed {seed}`, on {device}, in {minutes:.1f} minutes: {steps:,} steps of {rows}
-conversations. `{record}` has the whole recipe, and how training went.
+conversations. In the first {seeing:,}, only the vision tower learnt. `{record}` has the whole recipe, and how training
+went.
 """
 
 
@@ -115,7 +116,7 @@ def model_card(record: dict[str, Any], report: dict[str, Any], parameters: float
         languages=", ".join(layout["languages"]), parameters=parameters / 1e6, questions=report["questions"],
         table=accuracy_table(report), json=JSON, seed=recipe["seed"], device=record["device"],
         minutes=record["seconds"] / 60, steps=recipe["steps"], rows=sum(layout["pictures"]) + layout["texts"],
-        record=RECORD,
+        seeing=layout["seeing"], record=RECORD,
     )  # fmt: skip
 
 

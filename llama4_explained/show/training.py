@@ -15,6 +15,8 @@ LOSSES = {
     "answers": "answers", "cells": "what image tokens say", "named": "where what a question names lies",
     "balance": "balance of routers",
 }  # fmt: skip
+# Okabe and Ito's colours, which stay apart for colour-blind readers.
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#000000", "#999999")
 NOT_YET = float("nan")
 
 
@@ -27,12 +29,9 @@ def draw_curves(history: Sequence[dict[str, Any]]) -> Figure:
     left.set(yscale="log", xlabel="step", ylabel="loss (nats; balance: 1 is even)")
     left.set_title("Losses of the last batch", loc="left")
     left.legend(frameon=False)
-    tasks = sorted(history[-1]["right"])
-    colors = plt.get_cmap("viridis")
-    for number, task in enumerate(tasks):
+    for number, task in enumerate(sorted(history[-1]["right"])):
         line = [100 * entry["right"].get(task, NOT_YET) for entry in history]
-        style = ("-", "--", ":")[number % 3]
-        right.plot(steps, line, style, color=colors(number / max(1, len(tasks) - 1) * 0.9), label=task)
+        right.plot(steps, line, ("-", "--")[number // 8 % 2], color=COLORS[number % 8], label=task)
     right.set(ylim=(-2, 102), xlabel="step", ylabel="answers right, %")
     right.set_title("Right to the last token", loc="left")
     right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

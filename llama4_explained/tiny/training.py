@@ -156,7 +156,7 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # there are as many kinds as there are ways to be damaged
         raise UserError(f"{path} is damaged ({error}): delete it to begin anew") from error
 
 

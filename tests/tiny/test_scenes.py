@@ -2,10 +2,12 @@ import hashlib
 from collections import Counter
 
 import pytest
+import torch
 
 from llama4_explained import UserError
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Group, Thing
 from llama4_explained.tiny.scenes import CANVASES, GAP, RADII, SEEN, UNSEEN, Draw, Item, Scene, make_scene
+from llama4_explained.tiny.scenes import _color as color_of
 
 RED_STAR, BLUE_STAR, BLUE_HEART = Thing("star", "red"), Thing("star", "blue"), Thing("heart", "blue")
 
@@ -56,6 +58,24 @@ def test_counts_and_groups():
     scene = scene_of((BLUE_HEART, 20, 20), (RED_STAR, 60, 20), (BLUE_STAR, 20, 60), (RED_STAR, 60, 60))
     assert (scene.count(), scene.count("star"), scene.count(color="blue"), scene.count("star", "red")) == (4, 3, 2, 2)
     assert scene.groups() == [Group(2, RED_STAR), Group(1, BLUE_STAR), Group(1, BLUE_HEART)]
+
+
+def test_places_are_rows_and_columns_over_the_picture():
+    scene = scene_of((BLUE_HEART, 28, 84), (RED_STAR, 56, 0))
+    assert scene.place(BLUE_HEART) == (0.5, -0.5) and scene.place(RED_STAR) == (-1.0, 0.0)
+    wide = Scene(1, 2, scene.items, scene.background, runs_down=False)
+    assert wide.place(BLUE_HEART) == (0.5, -0.75)
+    with pytest.raises(ValueError, match="not enough values"):
+        scene.place(BLUE_STAR)
+
+
+def test_names_are_ranges_of_colours_that_never_meet():
+    """No colour of one name is nearer to any of another name than two steps of each channel."""
+    ranges = {name: torch.tensor([color_of(Draw(seed), name) for seed in range(1500)]) for name in COLORS}
+    for name, drawn in ranges.items():
+        assert len(drawn.unique(dim=0)) > 1000
+        for other in COLORS[: COLORS.index(name)]:
+            assert torch.cdist(drawn.float(), ranges[other].float(), p=float("inf")).min() > 2, (name, other)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_ctrl_c_in_the_last_step_comes_too_late(tmp_path, stop_after):
 
 def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, monkeypatch, capsys):
     monkeypatch.setattr(train, "SMALL", RECIPE)
-    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 3.0 if is_seeing else 8.5)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 3.0 if is_seeing else 7.5)
     command = ["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "1"]
     go_on = stop_after(3)
     assert cli.main(command) == 130
@@ -113,7 +113,7 @@ def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, mon
     assert "unfinished training of another recipe" in capsys.readouterr().err
     assert cli.main(command) == 0
     record = json.loads((tmp_path / RECORD).read_text())
-    assert record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0  # 11 steps would take 66 seconds
+    assert record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0  # 11 steps would take 60 seconds
     assert record["recipe"]["layout"]["seeing"] == 4
     assert cli.main(command) == 2
     assert "holds a finished training" in capsys.readouterr().err
@@ -146,9 +146,9 @@ def test_recipes_by_options():
     assert recipe("cpu") == resumed
 
 
-@pytest.mark.parametrize(("minutes", "steps", "seeing"), [("1", 60, 30), ("0.01", 1, 0), ("0.03", 1, 0)])
+@pytest.mark.parametrize(("minutes", "steps", "seeing"), [("1", 55, 27), ("0.01", 1, 0), ("0.03", 1, 0)])
 def test_minutes_are_shared_by_both_kinds_of_steps(monkeypatch, minutes, steps, seeing):
-    """Half of the steps only see here: 60 steps take 30 * 0.5 + 30 * 1.5 seconds. One step at least does all."""
+    """Half of the steps only see here: 55 steps take 27.5 * 0.5 + 27.5 * 1.5 seconds. One step at least does all."""
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe, device, is_seeing: 0.5 if is_seeing else 1.5)
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
