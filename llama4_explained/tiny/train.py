@@ -73,8 +73,7 @@ def chosen_recipe(arguments: argparse.Namespace, device: torch.device, known: di
     seeing, others = recipe.layout.seeing, recipe.steps - recipe.layout.seeing
     whole = seeing * seconds_per_step(recipe, device, True) + others * seconds_per_step(recipe, device, False)
     part = STEPS_SHARE * 60 * minutes / whole
-    steps = max(1, int(part * recipe.steps))
-    return _with_steps(recipe, steps, min(steps - 1, int(part * seeing)))
+    return _with_steps(recipe, max(1, int(part * recipe.steps)), int(part * seeing))
 
 
 def _with_steps(recipe: Recipe, steps: int, seeing: int) -> Recipe:
