@@ -6,6 +6,7 @@ A folder holds an unfinished training in one file, `training.pt`; when it is don
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import signal
@@ -81,7 +82,7 @@ class Training:
         """
         examiner, questions = Examiner(self.processor), watched_questions(self.recipe.layout)
         trainer, steps, start = self.trainer, self.recipe.steps, time.perf_counter() - self.seconds
-        every = max(1, steps // WATCHES)
+        every = math.ceil(steps / WATCHES)
         with tqdm(total=steps, initial=trainer.step, unit="step", disable=None) as bar, _held_interrupts() as held:
             for batch in self._one_by_one():
                 losses = trainer.train_on(batch)
