@@ -150,15 +150,15 @@ class Training:
 def unfinished(folder: Path) -> dict[str, Any] | None:
     """What an interrupted training left in a folder, if one did.
 
-    Errors: UserError if its file is damaged.
+    Errors: UserError if its file cannot be read, or is damaged.
     """
     path = folder / UNFINISHED
     if not path.exists():
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # there are as many kinds as there are ways to be damaged
-        raise UserError(f"{path} is damaged ({error}): delete it to begin anew") from error
+    except Exception as error:  # random damage raises seven kinds, OSError among them; what they say is for developers
+        raise UserError(f"{path} cannot be read, or is damaged: delete it to begin anew") from error
 
 
 def watched_questions(layout: Layout) -> list[Question]:

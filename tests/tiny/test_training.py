@@ -124,9 +124,11 @@ def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, mon
 def test_mistakes_are_one_line(tmp_path, capsys):
     assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path), "--minutes", "0"]) == 2
     assert capsys.readouterr().err == "llama4-explained: --minutes must be more than 0, got 0.0\n"
-    (tmp_path / UNFINISHED).write_bytes(b"PK damaged")
-    assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path)]) == 2
-    assert "is damaged" in capsys.readouterr().err
+    for damage in (b"PK damaged", b"", b"\x80\x02}q\x00."):
+        (tmp_path / UNFINISHED).write_bytes(damage)
+        assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert "is damaged: delete it to begin anew" in error and error.count("\n") == 1
     (tmp_path / "file").write_text("")
     assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path / "file"), "--minutes", "1"]) == 2
     assert "could not be written" in capsys.readouterr().err
