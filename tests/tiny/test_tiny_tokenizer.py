@@ -43,6 +43,14 @@ def test_letters_keep_their_marks():
     assert len(tokenizer().encode("चित्र")) == 1
 
 
+@pytest.mark.parametrize("role", ["user", "assistant", "system", "ipython"])
+def test_who_speaks_is_one_token(role):
+    """As in Llama 4's vocabulary: so a question is near to the answer that it asks for."""
+    start, _, end, line_ends = ChatFormat(tokenizer()).header(role)
+    assert tokenizer().decode([line_ends]) == "\n\n"
+    assert {start, end} == {tokenizer().token_id(name) for name in ("<|header_start|>", "<|header_end|>")}
+
+
 def test_too_few_texts_are_refused():
     with pytest.raises(ValueError, match="take more texts"):
         learn_tokenizer(["A red star."])
