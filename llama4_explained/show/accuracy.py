@@ -10,10 +10,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .colors import BLACK, BLUE, GREEN, ORANGE
 from .files import save_figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#E69F00", "#009E73", "#000000"
 DOT = {"color": BLACK, "markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": 5, "clip_on": False}
 TASK_NAMES = {"count_shape": "count a shape", "count_color": "count a colour", "color": "colour"}
 LANGUAGE_NAMES = {

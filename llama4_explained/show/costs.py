@@ -8,11 +8,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from .colors import BLUE, VERMILION
 from .files import save_figure
 
 SIDES = {
-    "ours": ("#0072B2", "o", "ours: each expert runs on its own tokens"),
-    "hf eager": ("#D55E00", "s", "Hugging Face: every expert runs on every token"),
+    "ours": (BLUE, "o", "ours: each expert runs on its own tokens"),
+    "hf eager": (VERMILION, "s", "Hugging Face: every expert runs on every token"),
 }
 
 

@@ -24,14 +24,15 @@ from ..images import TiledImage, tile_image
 from ..masks import allowed_keys
 from ..processor import Processor
 from ..trace import Trace
+from .colors import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION, YELLOW
 from .files import save_figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers, then darker cousins for more than eight experts.
+# For more than eight experts, darker cousins of the first eight.
 EXPERT_COLORS = [
-    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999",
+    ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY,
     "#8C5F00", "#1F6F9C", "#00573F", "#A09710", "#003E63", "#7A3600", "#8A3F66", "#4D4D4D",
 ]  # fmt: skip
-KIND_COLORS = {"image tokens": "#56B4E9", "control tokens": "#D55E00", "text": "#333333"}
+KIND_COLORS = {"image tokens": SKY_BLUE, "control tokens": VERMILION, "text": "#333333"}
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def _canvas(axis: Axes, journey: Journey) -> str:
     axis.imshow(_on_canvas(_pixels(tiled.pixel_values[: tiled.rows * tiled.columns]), tiled.rows, tiled.columns))
     for r in range(tiled.rows):
         for c in range(tiled.columns):
-            axis.add_patch(Rectangle((c * size, r * size), size - 1, size - 1, fill=False, ec="#D55E00", lw=2))
+            axis.add_patch(Rectangle((c * size, r * size), size - 1, size - 1, fill=False, ec=VERMILION, lw=2))
             axis.text((c + 0.04) * size, (r + 0.13) * size, f"tile {r * tiled.columns + c}", color="white", fontsize=11,
-                      bbox={"facecolor": "#D55E00", "edgecolor": "none", "pad": 2})  # fmt: skip
+                      bbox={"facecolor": VERMILION, "edgecolor": "none", "pad": 2})  # fmt: skip
     axis.axis("off")
     extra = " + a global one" if tiled.has_global_tile else ""
     return f"Canvas: {tiled.rows} x {tiled.columns} tiles{extra}"
@@ -172,12 +173,12 @@ def _masks(axis: Axes, journey: Journey) -> str:
     positions = torch.arange(0, length, max(1, length // 300))[None]
     chunked = allowed_keys(positions, positions, chunk_size)[0].long()
     everywhere = allowed_keys(positions, positions, None)[0].long()
-    shade = ListedColormap(["white", "#CCCCCC", "#0072B2"])
+    shade = ListedColormap(["white", "#CCCCCC", BLUE])
     axis.imshow((everywhere + chunked).numpy(), cmap=shade, vmin=0, vmax=2, extent=(0, length, length, 0))
     axis.set_xlabel("key position")
     axis.set_ylabel("query position")
     legend = [
-        Patch(color="#0072B2", label="RoPE layers see this"),
+        Patch(color=BLUE, label="RoPE layers see this"),
         Patch(color="#CCCCCC", label="NoPE layers also this"),
     ]
     axis.legend(handles=legend, loc="upper right", frameon=False)
@@ -230,7 +231,7 @@ def _routed_image(axis: Axes, journey: Journey) -> str:
 
 def _next_token(axis: Axes, journey: Journey) -> str:
     texts, probabilities = zip(*reversed(journey.choices), strict=True)
-    axis.barh(range(len(texts)), [100 * p for p in probabilities], color="#56B4E9")
+    axis.barh(range(len(texts)), [100 * p for p in probabilities], color=SKY_BLUE)
     for row, text in enumerate(texts):
         axis.text(0, row, " " + _drawable(text), va="center", family="monospace", clip_on=True)
     axis.set_yticks([])

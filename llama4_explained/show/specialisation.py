@@ -10,19 +10,20 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .colors import BLUE, GREEN, ORANGE, PURPLE, VERMILION
 from .files import save_figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; markers and dashes tell them apart in print.
+# Markers and dashes tell lines apart in print.
 ROUTERS = {
-    "trained": ("#0072B2", "o", "-", "trained router"),
-    "untrained": ("#D55E00", "s", "--", "untrained"),
-    "untrained, even": ("#E69F00", "^", ":", "untrained, all experts used alike"),
+    "trained": (BLUE, "o", "-", "trained router"),
+    "untrained": (VERMILION, "s", "--", "untrained"),
+    "untrained, even": (ORANGE, "^", ":", "untrained, all experts used alike"),
 }
 CHANGES = {
-    "routed experts off": ("#0072B2", "o"),
-    "shared expert off": ("#D55E00", "s"),
-    "rotated to a wrong expert": ("#009E73", "^"),
-    "untrained routers": ("#CC79A7", "D"),
+    "routed experts off": (BLUE, "o"),
+    "shared expert off": (VERMILION, "s"),
+    "rotated to a wrong expert": (GREEN, "^"),
+    "untrained routers": (PURPLE, "D"),
     "one expert off": ("#555555", "v"),
 }
 TOLD = {

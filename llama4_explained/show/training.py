@@ -9,14 +9,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from .colors import LINES
 from .files import save_figure
 
 LOSSES = {
     "answers": "answers", "cells": "what image tokens say", "named": "where what a question names lies",
     "balance": "balance of routers",
 }  # fmt: skip
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#000000", "#999999")
 NOT_YET = float("nan")
 
 
@@ -31,7 +30,7 @@ def draw_curves(history: Sequence[dict[str, Any]]) -> Figure:
     left.legend(frameon=False)
     for number, task in enumerate(sorted(history[-1]["right"])):
         line = [100 * entry["right"].get(task, NOT_YET) for entry in history]
-        right.plot(steps, line, ("-", "--")[number // 8 % 2], color=COLORS[number % 8], label=task)
+        right.plot(steps, line, ("-", "--")[number // 8 % 2], color=LINES[number % 8], label=task)
     right.set(ylim=(-2, 102), xlabel="step", ylabel="answers right, %")
     right.set_title("Right to the last token", loc="left")
     right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

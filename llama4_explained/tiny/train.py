@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with what was interrupted."""
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        raise UserError(f"--minutes must be more than 0, got {arguments.minutes}")
     device = usable_device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = Path(arguments.output)
     if (folder / RECORD).exists():
@@ -58,16 +60,12 @@ def chosen_recipe(arguments: argparse.Namespace, device: torch.device, known: di
     """The recipe that the options ask for. With minutes: as many steps as fit, of both kinds in proportion.
 
     `known` is the recipe of a training that is resumed, whose steps have been counted.
-
-    Errors: UserError for minutes that are not more than 0.
     """
     recipe = FULL if device.type == "cuda" else SMALL
     recipe = replace(recipe, seed=arguments.seed, balance=0.0 if arguments.without_balance else recipe.balance)
     minutes = arguments.minutes if arguments.minutes is not None or device.type == "cuda" else 20.0
     if minutes is None:
         return recipe
-    if not minutes > 0:
-        raise UserError(f"--minutes must be more than 0, got {minutes}")
     if known is not None:
         return _with_steps(recipe, known["steps"], known["layout"]["seeing"])
     seeing, others = recipe.layout.seeing, recipe.steps - recipe.layout.seeing

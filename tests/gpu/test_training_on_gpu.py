@@ -58,12 +58,18 @@ def test_a_stopped_training_goes_on(on_gpu):
         assert ours == pytest.approx(whole, rel=0.02)
 
 
-def test_pictures_are_the_same_to_the_bit():
+def test_pictures_are_the_same_to_the_byte():
     """But for the global tiles, which are shrunk in floating point: there, one step of 255."""
     batch = Batches(processor(), LAYOUT, 0, 0, 1)[0]
     moved = {name: tensor.cuda() for name, tensor in batch.items()}
-    tiles, expected = Painter(torch.device("cuda")).tiles(moved).cpu(), Painter(torch.device("cpu")).tiles(batch)
     assert torch.equal(cell_targets(moved).cpu(), cell_targets(batch))
+    off_by = as_bytes(Painter(torch.device("cuda")).tiles(moved)) - as_bytes(Painter(torch.device("cpu")).tiles(batch))
     is_whole = torch.tensor([False] * 4 + [False, False, True] * 2 + [False] * 4 + [True])
-    assert torch.equal(tiles[~is_whole], expected[~is_whole])
-    torch.testing.assert_close(tiles[is_whole], expected[is_whole], atol=1.01 / 127.5, rtol=0)
+    assert off_by[~is_whole].abs().max() == 0 and off_by[is_whole].abs().max() <= 1
+
+
+def as_bytes(tiles: torch.Tensor) -> torch.Tensor:
+    """The pixels before they were divided, which a GPU does not round as a CPU does."""
+    pixels = (tiles.cpu() + 1) * 127.5
+    torch.testing.assert_close(pixels, pixels.round(), atol=1e-4, rtol=0)
+    return pixels.round()

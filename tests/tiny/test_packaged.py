@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
 import transformers
 
-from llama4_explained import TINY, load
+from llama4_explained import TINY, Processor, load
 from llama4_explained.check.differences import compare_runs
 from llama4_explained.check.hf_checkpoint import hf_inputs, hf_processor, read_both
 from llama4_explained.config import read_config
@@ -19,6 +18,7 @@ from llama4_explained.tiny.gallery import ask_about, scene_to_show
 from llama4_explained.tiny.languages import ALL, BY_CODE
 from llama4_explained.tiny.languages.language import Thing
 from llama4_explained.tiny.pictures import draw_scene
+from llama4_explained.tiny.training import tiny_processor
 
 FOLDER = local_folder(PACKAGED)
 MOST_BYTES = 12 * 2**20
@@ -72,11 +72,15 @@ def test_config_is_the_tiny_one_and_written_in_full():
     stored = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
     assert read_config(stored) == model.config
     assert stored == {**model.config.to_hf_dict(), "dtype": "bfloat16"}
-    assert replace(model.config.text, rope_scaling=TINY.text.rope_scaling) == TINY.text
-    assert replace(model.config, text=TINY.text) == TINY
+    assert model.config == TINY
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert (processor.image_settings.tile_size, processor.tokens_per_tile) == (112, 16)
     assert processor.tokenizer.vocab_size == TINY.text.vocab_size
+
+
+def test_training_again_would_use_the_same_tokenizer():
+    packaged, again = Processor.from_pretrained(PACKAGED), tiny_processor()
+    assert packaged.tokenizer._vocabulary.to_json() == again.tokenizer._vocabulary.to_json()
 
 
 @pytest.mark.parametrize("messages", [*map(question, range(4)), *TEXTS], ids=[*map(str, range(4)), "short", "long"])
