@@ -185,13 +185,12 @@ class Painter:
 
 
 def cell_targets(batch: dict[str, Tensor]) -> Tensor:
-    """What lies at each image token, for the throw-away head: its shape, colour and size, whether its middle is in this
-    cell (0) or in another (1), and the row and column of its middle in pixels of the tile.
+    """What lies at each image token, for the throw-away head: its shape, colour and size, and the row and column of its
+    middle in pixels of the tile.
 
-    The object whose middle is in the cell; or else nearest to the cell's, if that is inside it or nearly so; or else
-    `NO_OBJECT`, `NOWHERE`.
+    The object whose middle is nearest to the cell's, if that is inside it or nearly so; else `NO_OBJECT`, `NOWHERE`.
 
-    Shapes: returns int64 [X, CELLS^2, 6].
+    Shapes: returns int64 [X, CELLS^2, 5].
     """
     made = []
     for canvas in CANVASES:
@@ -208,25 +207,22 @@ def views(rows: int, columns: int) -> list[tuple[int, int, int, int]]:
 
 
 def _seen(items: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    """What `cell_targets` says of one tile: items [N, M, FIELDS] -> int64 [N, CELLS^2, 6]."""
+    """What `cell_targets` says of one tile: items [N, M, FIELDS] -> int64 [N, CELLS^2, 5]."""
     stamp, color, is_there = items[:, :, 0], items[:, :, FIELDS - 1], items[:, :, 6] == 1
     radius = RADII.start + RADII.step * (stamp // TURNS % len(RADII))  # [N, M]
     middle_y, middle_x = items[:, :, 1] + RADII[-1] - top, items[:, :, 2] + RADII[-1] - left
-    steps = torch.arange(CELLS, device=items.device)
-    row, column = steps.repeat_interleave(CELLS)[:, None], steps.repeat(CELLS)[:, None]  # [CELLS^2, 1]
-    down, across = middle_y[:, None], middle_x[:, None]  # [N, 1, M]
-    is_here = (down * CELLS // height == row) & (across * CELLS // width == column)  # [N, CELLS^2, M]
-    squares = (down - height / CELLS * (row + 0.5)) ** 2 + (across - width / CELLS * (column + 0.5)) ** 2
-    distance = squares.sqrt().masked_fill(is_here, 0).masked_fill(~is_there[:, None], float("inf"))
+    steps = torch.arange(CELLS, device=items.device) + 0.5
+    y, x = (height / CELLS * steps).repeat_interleave(CELLS), (width / CELLS * steps).repeat(CELLS)  # [CELLS^2]
+    distance = ((middle_y[:, None] - y[:, None]) ** 2 + (middle_x[:, None] - x[:, None]) ** 2).sqrt()
+    distance = distance.masked_fill(~is_there[:, None], float("inf"))  # [N, CELLS^2, M]
     nearest = distance.min(-1)
     is_near = nearest.values <= (radius + 10).gather(1, nearest.indices)  # [N, CELLS^2]
 
     def of_nearest(values: Tensor, otherwise: int) -> Tensor:
         return torch.where(is_near, values.gather(1, nearest.indices), otherwise)
 
+    row, column = (middle_y * TILE // height).clamp(0, TILE - 1), (middle_x * TILE // width).clamp(0, TILE - 1)
     kinds = (stamp // (TURNS * len(RADII)), color, (radius > 16).long())
-    place = (middle_y * TILE // height).clamp(0, TILE - 1), (middle_x * TILE // width).clamp(0, TILE - 1)
-    part = torch.where(is_near, (nearest.values > 0).long(), NO_OBJECT)
     return torch.stack(
-        [*(of_nearest(kind, NO_OBJECT) for kind in kinds), part, *(of_nearest(side, NOWHERE) for side in place)], dim=-1
+        [*(of_nearest(kind, NO_OBJECT) for kind in kinds), of_nearest(row, NOWHERE), of_nearest(column, NOWHERE)], -1
     )

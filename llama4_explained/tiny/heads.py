@@ -14,9 +14,8 @@ from .batches import MOST_NAMED, NO_OBJECT, NOWHERE
 from .languages.language import COLORS
 from .scenes import TILE
 
-# What `CellHead` tells apart: shapes, colours, sizes, and the cell of the middle from others; each with one more for
-# nothing. Without the last, an object that covers several cells would have to be told from several alike.
-CELL_KINDS = (NO_OBJECT + 1, len(COLORS) + 1, 3, 3)
+# What `CellHead` tells apart: shapes, colours and sizes, each with one more for nothing.
+CELL_KINDS = (NO_OBJECT + 1, len(COLORS) + 1, 3)
 PLACE_WEIGHT = 4.0  # a place counts so much more than its squared error, in halves of a side
 
 
@@ -25,7 +24,7 @@ class CellHead(nn.Module):
 
     Places are two numbers, not classes: so that image tokens say them in a way in which they can be compared.
 
-    Shapes: X tiles; image tokens [X, CELLS^2, D] and targets int64 [X, CELLS^2, 6], as `cell_targets` has them -> [].
+    Shapes: X tiles; image tokens [X, CELLS^2, D] and targets int64 [X, CELLS^2, 5], as `cell_targets` has them -> [].
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -36,10 +35,9 @@ class CellHead(nn.Module):
         *kinds, place = self.linear(image_tokens).float().split((*CELL_KINDS, 2), dim=-1)
         losses = [
             F.cross_entropy(logits.flatten(0, 1), truth.flatten().clamp(max=logits.shape[-1] - 1))
-            for logits, truth in zip(kinds, targets[..., : len(CELL_KINDS)].unbind(-1), strict=True)
+            for logits, truth in zip(kinds, targets[..., :3].unbind(-1), strict=True)
         ]
-        middle = targets[..., len(CELL_KINDS) :]
-        losses.append(place_loss(place, middle / (TILE / 2) - 1, middle != NOWHERE))
+        losses.append(place_loss(place, targets[..., 3:] / (TILE / 2) - 1, targets[..., 3:] != NOWHERE))
         return torch.stack(losses).sum()
 
 

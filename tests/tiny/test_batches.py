@@ -196,36 +196,24 @@ def test_cells_of_one_tile():
     heart = Item(Thing("heart", "green"), 70, 42, 18, 0, (0, 0, 0))
     star = Item(Thing("star", "red"), 98, 98, 10, 0, (0, 0, 0))
     batch = numbers(Scene(1, 1, (heart, star), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    cells, places = cell_targets(batch)[0].view(4, 4, 6).split([4, 2], dim=-1)
-    assert cells[1, 2].tolist() == [SHAPES.index("heart"), COLORS.index("green"), 1, 0]
-    assert cells[3, 3].tolist() == [SHAPES.index("star"), COLORS.index("red"), 0, 0]
-    assert cells[0, 0].tolist() == cells[3, 0].tolist() == [NO_OBJECT] * 4
+    cells, places = cell_targets(batch)[0].view(4, 4, 5).split([3, 2], dim=-1)
+    assert cells[1, 2].tolist() == [SHAPES.index("heart"), COLORS.index("green"), 1]
+    assert cells[3, 3].tolist() == [SHAPES.index("star"), COLORS.index("red"), 0]
+    assert cells[0, 0].tolist() == cells[3, 0].tolist() == [NO_OBJECT] * 3
     assert places[1, 2].tolist() == [42, 70] and places[3, 3].tolist() == [98, 98]
     assert places[0, 0].tolist() == [NOWHERE, NOWHERE]
-
-
-def test_each_object_has_its_middle_in_one_cell():
-    """Also if two of them share a border of cells, or one is nearer to a neighbour's middle than what is inside."""
-    heart = Item(Thing("heart", "green"), 56, 30, 18, 0, (0, 0, 0))  # on the border of two columns
-    star = Item(Thing("star", "red"), 29, 82, 10, 0, (0, 0, 0))  # in a corner of its cell
-    circle = Item(Thing("circle", "blue"), 42, 111, 10, 0, (0, 0, 0))  # on the lower edge, below the star's neighbour
-    batch = numbers(Scene(1, 1, (heart, star, circle), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    cells = cell_targets(batch)[0].view(4, 4, 6)
-    assert (cells[..., 3] == 0).nonzero().tolist() == [[1, 2], [2, 1], [3, 1]]
-    assert [SHAPES[int(cells[place][0])] for place in ((1, 2), (2, 1), (3, 1))] == ["heart", "star", "circle"]
-    assert cells[1, 1, 3] == cells[2, 0, 3] == 1 and cells[0, 0, 3] == NO_OBJECT
 
 
 def test_cells_of_several_tiles():
     """The same heart is in the second tile of a picture of two, and further left in the global one."""
     heart = Item(Thing("heart", "green"), 112 + 70, 42, 18, 0, (0, 0, 0))
     batch = numbers(Scene(1, 2, (heart,), ((0, 0, 0), (0, 0, 0)), runs_down=False))
-    cells = cell_targets(batch).view(3, 4, 4, 6)
+    cells = cell_targets(batch).view(3, 4, 4, 5)
     first, second, whole = cells[..., 0]
     assert (first == NO_OBJECT).all()
     assert second[1, 2] == SHAPES.index("heart")
     assert whole[1, 3] == SHAPES.index("heart") and whole[1, 1] == NO_OBJECT
-    assert cells[1, 1, 2, 5] == 70 and cells[2, 1, 3, 5] == (112 + 70) // 2
+    assert cells[1, 1, 2, 4] == 70 and cells[2, 1, 3, 4] == (112 + 70) // 2
     assert views(1, 2) == [(0, 0, 112, 112), (0, 112, 112, 112), (0, 0, 112, 224)]
 
 

@@ -8,7 +8,7 @@ import torch
 from llama4_explained.tiny.batches import NO_OBJECT, NOWHERE
 from llama4_explained.tiny.heads import CELL_KINDS, CellHead, NamedHead, place_loss
 
-NOTHING = [NO_OBJECT] * 4 + [NOWHERE] * 2  # as `cell_targets` has it
+NOTHING = [NO_OBJECT, NO_OBJECT, NO_OBJECT, NOWHERE, NOWHERE]  # as `cell_targets` has it
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +26,19 @@ def saying_nothing(head):
 
 def test_cells_of_a_head_that_knows_nothing():
     """Chance for each kind, and 4 times the squared distance of the one object, half a tile up and left."""
-    targets = torch.tensor([[NOTHING] * 15 + [[1, 2, 0, 1, 28, 28]]])
+    targets = torch.tensor([[NOTHING] * 15 + [[1, 2, 0, 28, 28]]])
     loss = saying_nothing(CellHead(8))(torch.randn(1, 16, 8), targets)
     assert float(loss) == pytest.approx(sum(math.log(number) for number in CELL_KINDS) + 4 * (0.25 + 0.25))
 
 
 def test_every_kind_has_a_class_for_nothing():
-    """The last of each; sizes and parts have 0 and 1 before it."""
+    """The last of each; sizes have 0 and 1 before it."""
     head, start = saying_nothing(CellHead(8)), 0
     for number in CELL_KINDS:
         head.linear.bias[start + number - 1] = 50.0
         start += number
     assert float(head(torch.randn(2, 16, 8), torch.tensor([[NOTHING] * 16] * 2))) == pytest.approx(0, abs=1e-6)
-    wrong = torch.tensor([[NOTHING] * 15 + [[0, *NOTHING[1:]]], [NOTHING] * 16])
+    wrong = torch.tensor([[NOTHING] * 15 + [[0, NO_OBJECT, NO_OBJECT, NOWHERE, NOWHERE]], [NOTHING] * 16])
     assert float(head(torch.randn(2, 16, 8), wrong)) == pytest.approx(50 / 32)
 
 

@@ -35,7 +35,7 @@ def test_the_quick_forward_is_the_models():
         logits, image_tokens, hidden = forward(trainer.model, inputs["input_ids"], tiles, inputs["places"])
         assert torch.equal(logits, trainer.model(inputs["input_ids"], tiles))
         assert torch.equal(logits, trainer.model.language_model.lm_head(hidden))
-    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and cell_targets(inputs).shape == (15, 16, 6)
+    assert image_tokens.shape == (4 + 3 + 3 + 5, 16, 128) and cell_targets(inputs).shape == (15, 16, 5)
 
 
 def test_a_batch_is_learnt_by_heart():
