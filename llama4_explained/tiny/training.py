@@ -26,12 +26,12 @@ from ..atomic import written_together
 from ..errors import UserError
 from ..presets import TINY
 from ..processor import Processor
-from ..show.training import save_curves
+from ..show.training import UNSEEN_PAIRS, save_curves
 from .batches import Batches, Layout
 from .dialogues import picture_turns, text_turns
 from .exam import Examiner, Question, lookup_questions, picture_questions, reading_questions, translation_questions
 from .languages import BY_CODE
-from .scenes import Draw, make_scene
+from .scenes import UNSEEN, Draw, make_scene
 from .tiny_tokenizer import learn_tokenizer
 from .trainer import Recipe, Trainer
 
@@ -116,7 +116,7 @@ class Training:
         right: dict[str, list[bool]] = {}
         self.trainer.model.eval()
         for answer in examiner.answers(self.trainer.model, questions if "answers" in losses else []):
-            right.setdefault(answer.question.turn.task, []).append(answer.is_right)
+            right.setdefault(watched_as(answer.question), []).append(answer.is_right)
         self.trainer.model.train()
         self.history.append({
             "step": self.trainer.step, "seconds": round(self.seconds, 1),
@@ -162,14 +162,21 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
 
 
 def watched_questions(layout: Layout) -> list[Question]:
-    """Some of every task that a layout trains, in its languages."""
-    languages = [BY_CODE[code] for code in layout.languages]
+    """Some of every task that a layout trains, in its languages; and half as many about pictures of unseen pairs."""
+    languages, tasks = [BY_CODE[code] for code in layout.languages], list(layout.tasks)
     number = max(2, 26 // len(languages))
-    questions = picture_questions(number, languages=languages, tasks=list(layout.tasks))
+    questions = picture_questions(number, languages=languages, tasks=tasks)
+    questions += picture_questions(number // 2, things=UNSEEN, languages=languages, tasks=tasks)
     if layout.texts:
         questions += lookup_questions(number, layout.most_notes, languages)
         questions += reading_questions(number, languages) + translation_questions(number, languages)
     return questions
+
+
+def watched_as(question: Question) -> str:
+    """Its task, but for pictures of pairs that training never shows, all tasks together."""
+    scene = question.scene
+    return question.turn.task if scene is None or set(scene.things).isdisjoint(UNSEEN) else UNSEEN_PAIRS
 
 
 @contextmanager
@@ -193,7 +200,11 @@ def _leave_interrupts(worker: int) -> None:
 
 
 def _in_short(entry: dict[str, Any]) -> str:
-    losses, marks = entry["losses"], entry["right"].values()
-    if not marks:  # it learns to see
+    losses, right = entry["losses"], entry["right"]
+    if not right:  # it learns to see
         return f"loss of image tokens {losses['cells']:.3f}"
-    return f"loss {losses['answers']:.3f}, {sum(marks) / len(marks):.0%} of answers right"
+    marks = [mark for name, mark in right.items() if name != UNSEEN_PAIRS]
+    return (
+        f"loss {losses['answers']:.3f}, {sum(marks) / len(marks):.0%} of answers right, "
+        f"{right[UNSEEN_PAIRS]:.0%} about unseen pairs"
+    )

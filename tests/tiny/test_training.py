@@ -6,17 +6,18 @@ import json
 import math
 import os
 import signal
+from collections import Counter
 from functools import partial
 
 import pytest
 import torch
 
 from llama4_explained import TINY, cli, load
-from llama4_explained.show.training import draw_curves
+from llama4_explained.show.training import UNSEEN_PAIRS, draw_curves
 from llama4_explained.tiny import train, training
 from llama4_explained.tiny.batches import Layout
 from llama4_explained.tiny.languages import BY_CODE
-from llama4_explained.tiny.tasks import KEYS
+from llama4_explained.tiny.tasks import KEYS, PICTURE_TASKS, TEXT_TASKS
 from llama4_explained.tiny.trainer import Recipe, Trainer
 from llama4_explained.tiny.training import CURVES, RECORD, UNFINISHED, Training, tiny_processor, watched_questions
 from tiny_world import processor
@@ -36,11 +37,12 @@ RECIPE = Recipe(steps=11, warmup=2, layout=LAYOUT)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The real training, but for the size of the model and the number of questions on the way."""
+    """The real training, but for the size of the model and the number of questions on the way: two of seen pairs, and
+    two of unseen ones."""
     monkeypatch.setattr(training, "Trainer", partial(Trainer, config=SMALL))
     monkeypatch.setattr(training, "tiny_processor", processor)
     monkeypatch.setattr(training, "WATCHES", 2)
-    monkeypatch.setattr(training, "watched_questions", lambda layout: watched_questions(layout)[:4])
+    monkeypatch.setattr(training, "watched_questions", lambda layout: watched_questions(layout)[24:28])
 
 
 @pytest.fixture
@@ -61,6 +63,14 @@ def stop_after(monkeypatch):
     return stop
 
 
+def test_what_is_asked_on_the_way():
+    """Of each task in each language twice; half as much about what training never shows."""
+    questions = watched_questions(Layout())
+    assert Counter(map(training.watched_as, questions)) == dict.fromkeys((*PICTURE_TASKS, *TEXT_TASKS), 26) | {
+        UNSEEN_PAIRS: 8 * 13
+    }
+
+
 def test_what_training_leaves(tmp_path):
     Training(tmp_path, RECIPE, CPU).run()
     model, its_processor = load(tmp_path)
@@ -71,7 +81,7 @@ def test_what_training_leaves(tmp_path):
     record = json.loads((tmp_path / RECORD).read_text())
     assert record["recipe"] == json.loads(json.dumps(dataclasses.asdict(RECIPE))) and record["seconds"] > 0
     assert [entry["step"] for entry in record["history"]] == [6, 11]
-    assert [set(entry["right"]) for entry in record["history"]] == [set(), {"count"}]
+    assert [set(entry["right"]) for entry in record["history"]] == [set(), {"count", UNSEEN_PAIRS}]
     assert [set(entry["losses"]) for entry in record["history"]] == [SEEING_LOSSES, LOSSES]
     assert (tmp_path / CURVES).read_bytes().startswith(b"\x89PNG") and not (tmp_path / UNFINISHED).exists()
 
@@ -195,7 +205,7 @@ def test_curves_show_every_task_and_every_loss():
     expected = [[None, 1.0, 1.0], [3.0, 0.5, 0.5], [None, 0.25, 0.25], [None, 1.0, 1.0]]
     assert [points(line) for line in left.get_lines()] == expected
     lines = {line.get_label(): points(line) for line in right.get_lines()}
-    assert lines == {"color": [None, 50.0, 50.0], "count": [None, 50.0, 100.0]}
+    assert lines == {"colour": [None, 50.0, 50.0], "count": [None, 50.0, 100.0]}
 
 
 def points(line):
