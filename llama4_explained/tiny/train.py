@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with what was interrupted."""
-    if arguments.minutes is not None and not arguments.minutes > 0:
-        raise UserError(f"--minutes must be more than 0, got {arguments.minutes}")
+    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
+        raise UserError(f"--minutes must be a number more than 0, got {arguments.minutes}")
     device = usable_device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = Path(arguments.output)
     if (folder / RECORD).exists():

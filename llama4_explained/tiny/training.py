@@ -90,9 +90,9 @@ class Training:
                 self.seconds = time.perf_counter() - start
                 if trainer.step % every == 0 or trainer.step == steps:
                     self._watch(losses, examiner, questions)
-                    bar.set_postfix_str(_in_short(self.history[-1]))
+                    bar.set_postfix_str(in_short(self.history[-1]))
                     if bar.disable:  # nobody watches: a line for the log
-                        print(f"step {trainer.step} of {steps}: {_in_short(self.history[-1])}", flush=True)
+                        print(f"step {trainer.step} of {steps}: {in_short(self.history[-1])}", flush=True)
                 if held and trainer.step < steps:
                     self._keep()
                     raise KeyboardInterrupt
@@ -199,7 +199,8 @@ def _leave_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _in_short(entry: dict[str, Any]) -> str:
+def in_short(entry: dict[str, Any]) -> str:
+    """An entry of the history, as the progress bar shows it."""
     losses, right = entry["losses"], entry["right"]
     if not right:  # it learns to see
         return f"loss of image tokens {losses['cells']:.3f}"

@@ -37,8 +37,7 @@ RECIPE = Recipe(steps=11, warmup=2, layout=LAYOUT)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The real training, but for the size of the model and the number of questions on the way: two of seen pairs, and
-    two of unseen ones."""
+    """The real training, but for the size of the model and the questions on the way: two seen pairs, two unseen."""
     monkeypatch.setattr(training, "Trainer", partial(Trainer, config=SMALL))
     monkeypatch.setattr(training, "tiny_processor", processor)
     monkeypatch.setattr(training, "WATCHES", 2)
@@ -69,6 +68,12 @@ def test_what_is_asked_on_the_way():
     assert Counter(map(training.watched_as, questions)) == dict.fromkeys((*PICTURE_TASKS, *TEXT_TASKS), 26) | {
         UNSEEN_PAIRS: 8 * 13
     }
+
+
+def test_a_line_tells_seen_from_unseen():
+    entry = {"losses": {"answers": 0.1234}, "right": {"count": 1.0, "color": 0.5, UNSEEN_PAIRS: 0.0}}
+    assert training.in_short(entry) == "loss 0.123, 75% of answers right, 0% about unseen pairs"
+    assert training.in_short({"losses": {"cells": 0.5}, "right": {}}) == "loss of image tokens 0.500"
 
 
 def test_what_training_leaves(tmp_path):
@@ -123,19 +128,18 @@ def test_the_command_goes_on_with_what_was_interrupted(tmp_path, stop_after, mon
     assert "unfinished training of another recipe" in capsys.readouterr().err
     assert cli.main(command) == 0
     record = json.loads((tmp_path / RECORD).read_text())
-    assert (
-        record["recipe"]["steps"] == 10 and record["recipe"]["seed"] == 0
-    )  # 11 steps would take 58 seconds, of 0.93 * 60
-    assert record["recipe"]["layout"]["seeing"] == 5
+    recipe = record["recipe"]  # all 11 steps would take 58 seconds, more than 0.93 * 60
+    assert (recipe["steps"], recipe["layout"]["seeing"], recipe["seed"]) == (10, 5, 0)
     assert cli.main(command) == 2
     assert "holds a finished training" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):
     new = tmp_path / "new"
-    assert cli.main(["train-tiny", "--device", "cpu", "--output", str(new), "--minutes", "0"]) == 2
-    assert capsys.readouterr().err == "llama4-explained: --minutes must be more than 0, got 0.0\n"
-    assert not new.exists()
+    for minutes in ("0", "-1", "nan", "inf"):
+        assert cli.main(["train-tiny", "--device", "cpu", "--output", str(new), "--minutes", minutes]) == 2
+        expected = f"llama4-explained: --minutes must be a number more than 0, got {float(minutes)}\n"
+        assert capsys.readouterr().err == expected and not new.exists()
     for damage in (b"PK damaged", b"", b"\x80\x02}q\x00."):
         (tmp_path / UNFINISHED).write_bytes(damage)
         assert cli.main(["train-tiny", "--device", "cpu", "--output", str(tmp_path)]) == 2
@@ -200,12 +204,17 @@ def test_curves_show_every_task_and_every_loss():
     """Nothing where only seeing was learnt."""
     losses = {"total": 2.0, "answers": 1.0, "cells": 0.5, "balance": 1.0, "named": 0.25}
     history = [{"step": 5, "losses": {"total": 3.0, "cells": 3.0}, "right": {}}]
-    history += [{"step": step, "losses": losses, "right": {"count": step / 20, "color": 0.5}} for step in (10, 20)]
+    for step in (10, 20):
+        history.append(
+            {"step": step, "losses": losses, "right": {"count": step / 20, "color": 0.5, UNSEEN_PAIRS: 0.25}}
+        )
     left, right = draw_curves(history).axes
     expected = [[None, 1.0, 1.0], [3.0, 0.5, 0.5], [None, 0.25, 0.25], [None, 1.0, 1.0]]
     assert [points(line) for line in left.get_lines()] == expected
     lines = {line.get_label(): points(line) for line in right.get_lines()}
-    assert lines == {"colour": [None, 50.0, 50.0], "count": [None, 50.0, 100.0]}
+    assert lines == {"colour": [None, 50.0, 50.0], "count": [None, 50.0, 100.0], UNSEEN_PAIRS: [None, 25.0, 25.0]}
+    thickest = max(right.get_lines(), key=lambda line: line.get_linewidth())
+    assert thickest.get_label() == UNSEEN_PAIRS
 
 
 def points(line):
