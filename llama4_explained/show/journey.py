@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import bidirectional
+from unicodedata import bidirectional, name
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -233,15 +233,18 @@ def _next_token(axis: Axes, journey: Journey) -> str:
     texts, probabilities = zip(*reversed(journey.choices), strict=True)
     axis.barh(range(len(texts)), [100 * p for p in probabilities], color=SKY_BLUE)
     for row, text in enumerate(texts):
-        axis.text(0, row, " " + _drawable(text), va="center", family="monospace", clip_on=True)
+        axis.text(0, row, " " + drawable(text), va="center", family="monospace", clip_on=True)
     axis.set_yticks([])
     axis.set_xlabel("probability in percent")
     axis.spines[["top", "right"]].set_visible(False)
     return "The likeliest next tokens"
 
 
-def _drawable(text: str) -> str:
-    """The text in quotes, escaped where the font has no such letters, or where they run from right to left."""
+def drawable(text: str) -> str:
+    """The text in quotes, or what it is where the font has no such letters, or where they run from right to left."""
     font = get_font(findfont(FontProperties(family="monospace")))
-    drawable = all(font.get_char_index(ord(letter)) and bidirectional(letter) not in ("R", "AL") for letter in text)
-    return repr(text) if drawable else ascii(text)
+    shown = filter(str.isprintable, text)  # `repr` escapes the rest
+    if all(font.get_char_index(ord(letter)) and bidirectional(letter) not in ("R", "AL") for letter in shown):
+        return repr(text)
+    letters = [letter for letter in text if letter.isalpha()]
+    return f"({name(letters[0]).split()[0]}: {len(text.strip())} characters)" if letters else ascii(text)
