@@ -24,7 +24,7 @@ from .dialogues import LATER_WEIGHTS, WEIGHTS, DialogueEncoder, picture_turns, t
 from .languages import BY_CODE
 from .languages.language import CODES, MOST_OBJECTS, SHAPES
 from .pictures import FIELDS, as_numbers, draw, stamps
-from .scenes import CANVASES, RADII, TILE, TURNS, Draw, Scene, make_scene
+from .scenes import CANVASES, RADII, SEEN, TILE, TURNS, Draw, Scene, make_scene, without_partners
 from .tasks import ALWAYS_POSSIBLE, Turn
 
 CELLS = 4  # image tokens per side of a tile
@@ -98,8 +98,11 @@ class Batches(Dataset):
             if canvas is None:
                 made.append((None, text_turns(chance, layout.most_notes, languages)))
             else:
-                scene = make_scene(2 * number + 1, canvas, num_objects)
-                made.append((scene, picture_turns(scene, chance, MOST_TURNS, tasks, languages)))
+                # Half of the scenes are such that nothing in them is barred, or there would be few long captions.
+                things = without_partners(chance) if chance.below(2) else SEEN
+                scene = make_scene(2 * number + 1, canvas, num_objects, things)
+                turns = picture_turns(scene, chance, MOST_TURNS, tasks, languages, barred=scene.unseen_partners())
+                made.append((scene, turns))
         return made
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:

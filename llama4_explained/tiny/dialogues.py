@@ -12,16 +12,17 @@ from ..chat import ChatFormat
 from ..loss import IGNORED
 from ..special_tokens import END_OF_TURN, PADDING
 from .languages import ALL
-from .languages.language import Language, Thing
-from .scenes import SEEN, Draw, Scene
-from .tasks import Turn, ask, look_up, read, translate
+from .languages.language import Language
+from .scenes import Draw, Scene
+from .tasks import Barred, Turn, ask, look_up, read, translate
 
 # How often each task is drawn, in so many parts. Relations are learnt last: they need to find two objects by what they
 # are, which the other tasks teach first.
 WEIGHTS = {
-    "caption": 3, "count": 1, "count_shape": 2, "count_color": 2, "color": 2, "shape": 2, "existence": 3, "relation": 8,
+    "caption": 3, "count": 1, "count_shape": 2, "count_color": 2, "color": 2, "shape": 2, "existence": 3,
+    "relation": 13,
 }  # fmt: skip
-LATER_WEIGHTS = WEIGHTS | {"relation": 25}
+LATER_WEIGHTS = WEIGHTS | {"relation": 70}
 
 
 class DialogueEncoder:
@@ -71,9 +72,10 @@ def picture_turns(
     number: int,
     tasks: Mapping[str, int] = WEIGHTS,
     languages: Sequence[Language] = ALL,
-    things: Sequence[Thing] = SEEN,
+    barred: Barred = frozenset(),
 ) -> list[Turn]:
-    """Questions about one picture, half of the time all in one language; tasks come up in the given parts.
+    """Questions about one picture, half of the time all in one language; tasks come up in the given parts,
+    where the scene and what is barred allow it.
 
     `tasks` must have one of `ALWAYS_POSSIBLE`.
     """
@@ -81,7 +83,7 @@ def picture_turns(
     language, mixed = draw.choice(languages), draw.below(2) == 1
     turns: list[Turn] = []
     while len(turns) < number:
-        turn = ask(draw.choice(drawn), scene, draw.choice(languages) if mixed else language, draw, things)
+        turn = ask(draw.choice(drawn), scene, draw.choice(languages) if mixed else language, draw, barred=barred)
         if turn is not None:
             turns.append(turn)
     return turns

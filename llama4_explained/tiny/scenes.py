@@ -27,6 +27,8 @@ EVERYTHING = tuple(Thing(shape, color) for shape in SHAPES for color in COLORS)
 # One shape of each colour that training never shows, so that what is said of it must have been understood.
 UNSEEN = tuple(Thing(shape, COLORS[(number + 2) % len(COLORS)]) for number, shape in enumerate(SHAPES))
 SEEN = tuple(thing for thing in EVERYTHING if thing not in UNSEEN)
+# Of each shape and each colour, the one with which it makes an unseen pair.
+UNSEEN_PARTNER = {thing.shape: thing.color for thing in UNSEEN} | {thing.color: thing.shape for thing in UNSEEN}
 
 Value = TypeVar("Value")
 
@@ -92,6 +94,19 @@ class Scene:
         """What each object is."""
         return [item.thing for item in self.items]
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The shapes and the colours that objects have."""
+        return frozenset[str]().union(*(thing.kinds for thing in self.things))
+
+    def unseen_partners(self) -> frozenset[str]:
+        """The shapes and colours that training must not look for in this scene, so that it leaves unseen pairs open.
+
+        Say that red hearts are unseen. Whenever something red is looked for beside a heart, that heart is not red. From
+        many such a model learns that hearts never are, and passes red hearts over, although it sees them.
+        """
+        return frozenset(UNSEEN_PARTNER[kind] for kind in self.kinds)
+
     def count(self, shape: str | None = None, color: str | None = None) -> int:
         """How many objects have this shape and this colour; None is any."""
         return sum(shape in (None, thing.shape) and color in (None, thing.color) for thing in self.things)
@@ -155,6 +170,14 @@ def make_scene(
     grey = draw.between(25, 230)
     background = (_shade(draw, (grey, grey, grey), 25), _shade(draw, (grey, grey, grey), 25))
     return Scene(rows, columns, tuple(items), background, bool(draw.below(2)))
+
+
+def without_partners(draw: Draw) -> list[Thing]:
+    """Some of what is seen: of the shape and the colour of each unseen pair only one, so that all may be looked for."""
+    while True:
+        kinds = {draw.choice((thing.shape, thing.color)) for thing in UNSEEN}
+        if some := [thing for thing in SEEN if thing.kinds <= kinds]:
+            return some
 
 
 def _color(draw: Draw, name: str) -> tuple[int, int, int]:

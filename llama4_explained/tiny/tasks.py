@@ -1,7 +1,8 @@
 """Questions about a scene, and about texts, with the one right answer to each.
 
 Every task is asked in every language. What training may not show, the shapes of colours in `scenes.UNSEEN`, is never
-drawn there, nor asked of a picture; texts do name it. `things` says what may be.
+drawn there, nor asked of a picture; texts do name it. `things` says what may be. What is `barred` may be drawn, but not
+be looked for: see `Scene.unseen_partners`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from .languages.language import COLORS, MOST_OBJECTS, SHAPES, Group, Language, T
 from .scenes import EVERYTHING, SEEN, Draw, Scene, make_scene
 
 PICTURE_TASKS = ("caption", "count", "count_shape", "count_color", "color", "shape", "existence", "relation")
-ALWAYS_POSSIBLE = ("caption", "count", "count_shape", "count_color", "existence")  # whatever the picture shows
+ALWAYS_POSSIBLE = ("count", "count_shape", "count_color")  # whatever the picture shows, and whatever is barred
 TEXT_TASKS = ("translation", "reading", "lookup")
 READING_TASKS = ("count", "count_shape", "count_color", "color", "shape", "existence")
 # Single letters, each of which is a token.
 KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+Barred = frozenset[str]  # shapes and colours
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,19 @@ class Turn:
     named: tuple[Thing, ...] = ()  # the single objects of a picture that the question speaks of, in its order
 
 
-def ask(task: str, scene: Scene, language: Language, draw: Draw, things: Sequence[Thing] = SEEN) -> Turn | None:
-    """A question of one of `PICTURE_TASKS`; None if the scene does not allow it, as with the colour of two stars."""
-    said = _SAY[task](scene, language, draw, things)
+def ask(
+    task: str,
+    scene: Scene,
+    language: Language,
+    draw: Draw,
+    things: Sequence[Thing] = SEEN,
+    barred: Barred = frozenset(),
+) -> Turn | None:
+    """A question of one of `PICTURE_TASKS`; None if the scene does not allow it, as with the colour of two stars.
+
+    `barred` are shapes and colours that neither the question names, nor the caption that it asks for.
+    """
+    said = _SAY[task](scene, language, draw, things, barred)
     return None if said is None else Turn(task, language.code, *said)
 
 
@@ -76,56 +89,62 @@ def look_up(language: Language, draw: Draw, num_notes: int, num_questions: int =
 Said = tuple[str, str, tuple[Thing, ...]] | None  # question, answer and what is named, as `Turn` has them
 
 
-def _caption(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _caption(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     return language.ask_caption(), language.caption(scene.groups()), ()
 
 
-def _count(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _count(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     return language.ask_count(), language.count(scene.count()), ()
 
 
-def _count_shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _count_shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     shape = draw.choice(scene.things).shape if draw.below(4) else draw.choice(SHAPES)
+    if shape in barred:
+        return None
     return language.ask_count(shape=shape), language.count(scene.count(shape=shape), shape=shape), ()
 
 
-def _count_color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _count_color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     color = draw.choice(scene.things).color if draw.below(4) else draw.choice(COLORS)
+    if color in barred:
+        return None
     return language.ask_count(color=color), language.count(scene.count(color=color), color=color), ()
 
 
-def _color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
-    single = [thing for thing in scene.things if scene.count(shape=thing.shape) == 1]
+def _color(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
+    single = [thing for thing in scene.things if scene.count(shape=thing.shape) == 1 and thing.shape not in barred]
     if not single:
         return None
     thing = draw.choice(single)
     return language.ask_color(thing.shape), language.color(thing.color, thing.shape), (thing,)
 
 
-def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
-    single = [thing for thing in scene.things if scene.count(color=thing.color) == 1]
+def _shape(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
+    single = [thing for thing in scene.things if scene.count(color=thing.color) == 1 and thing.color not in barred]
     if not single:
         return None
     thing = draw.choice(single)
     return language.ask_shape(thing.color), language.shape(thing.shape), (thing,)
 
 
-def _existence(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _existence(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     """Half of what is asked for is there. Of the rest, half has the shape or the colour of something that is there."""
+    there = [thing for thing in scene.things if barred.isdisjoint(thing.kinds)]
+    if not there:
+        return None
     if draw.below(2):
-        return language.ask_existence(draw.choice(scene.things)), language.yes(), ()
-    shapes, colors = ({getattr(thing, kind) for thing in scene.things} for kind in ("shape", "color"))
-    absent = [thing for thing in things if thing not in scene.things]
-    alike = [thing for thing in absent if thing.shape in shapes or thing.color in colors]
+        return language.ask_existence(draw.choice(there)), language.yes(), ()
+    absent = [thing for thing in things if thing not in scene.things and barred.isdisjoint(thing.kinds)]
+    alike = [thing for thing in absent if thing.kinds & scene.kinds]
     return language.ask_existence(draw.choice(alike if alike and draw.below(2) else absent)), language.no(), ()
 
 
-def _relation(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing]) -> Said:
+def _relation(scene: Scene, language: Language, draw: Draw, things: Sequence[Thing], barred: Barred) -> Said:
     clear = [
         (thing, other, direction)
         for thing in scene.things
         for other in scene.things
-        if (direction := scene.direction(thing, other)) is not None
+        if barred.isdisjoint(thing.kinds | other.kinds) and (direction := scene.direction(thing, other)) is not None
     ]
     if not clear:
         return None

@@ -40,7 +40,7 @@ class Recipe:
     learning_rate: float = 2e-3
     warmup: int = 200
     cooldown: float = 0.4
-    weight_decay: float = 0.02
+    weight_decay: float = 0.2
     balance: float = 0.005  # weight of the load-balancing loss
     auxiliary: float = 1.0  # weight of the throw-away heads' losses, until the cooldown
     layout: Layout = field(default_factory=Layout)

@@ -6,7 +6,18 @@ import torch
 
 from llama4_explained import UserError
 from llama4_explained.tiny.languages.language import COLORS, SHAPES, Group, Thing
-from llama4_explained.tiny.scenes import CANVASES, GAP, RADII, SEEN, UNSEEN, Draw, Item, Scene, make_scene
+from llama4_explained.tiny.scenes import (
+    CANVASES,
+    GAP,
+    RADII,
+    SEEN,
+    UNSEEN,
+    Draw,
+    Item,
+    Scene,
+    make_scene,
+    without_partners,
+)
 from llama4_explained.tiny.scenes import _color as color_of
 
 RED_STAR, BLUE_STAR, BLUE_HEART = Thing("star", "red"), Thing("star", "blue"), Thing("heart", "blue")
@@ -106,3 +117,23 @@ def test_chance():
     assert {draw.between(4, 6) for _ in range(100)} == {4, 5, 6}
     orders = Counter(tuple(draw.shuffled("abc")) for _ in range(6000))
     assert len(orders) == 6 and min(orders.values()) > 850  # 1000 of each are expected; 5 deviations are 145
+
+
+def test_what_is_left_open():
+    """Of each of the four, the one with which it makes an unseen pair."""
+    scene = scene_of((BLUE_HEART, 20, 20), (RED_STAR, 60, 20))
+    unseen = {frozenset((thing.shape, thing.color)) for thing in UNSEEN}
+    assert len(scene.unseen_partners()) == 4 and scene.kinds == {"blue", "heart", "red", "star"}
+    assert all(any({kind, partner} in unseen for kind in scene.kinds) for partner in scene.unseen_partners())
+
+
+def test_things_without_partners():
+    """Scenes of them bar nothing that is there; over many of them, all that is seen comes up."""
+    drawn = Counter()
+    for seed in range(300):
+        things = without_partners(Draw(seed))
+        scene = make_scene(seed, things=things)
+        assert scene.kinds.isdisjoint(scene.unseen_partners())
+        drawn.update(things)
+    assert set(drawn) == set(SEEN) and max(drawn.values()) < 2 * min(drawn.values())
+    assert sum(not make_scene(seed).kinds.isdisjoint(make_scene(seed).unseen_partners()) for seed in range(300)) > 60

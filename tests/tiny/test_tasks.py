@@ -93,6 +93,26 @@ def test_existence_is_true_half_of_the_time_and_hard_to_guess():
     assert abs(answers["Yes."] - 1000) < 120 and alike > 400
 
 
+@pytest.mark.parametrize("task", PICTURE_TASKS)
+def test_what_is_barred_is_not_looked_for(task):
+    """Of what a scene shows, a shape and a colour are barred; without that, they are asked for."""
+
+    def sought(barred):
+        for seed in range(400):
+            scene = make_scene(seed)
+            kinds = frozenset(SHAPES[:2] + COLORS[:2])
+            if (turn := ask(task, scene, ENGLISH, Draw(seed), barred=kinds if barred else frozenset())) is not None:
+                words = turn.question.lower().removeprefix("what colour").removeprefix("what shape")
+                words += turn.answer.lower() if task == "caption" else ""
+                yield any(kind in words for kind in kinds), turn.answer
+
+    free, left = list(sought(barred=False)), list(sought(barred=True))
+    assert not any(found for found, _ in left) and len(left) > 50
+    assert (sum(found for found, _ in free) > 50) == (task != "count")
+    if task == "existence":
+        assert abs(sum(answer == "Yes." for _, answer in left) / len(left) - 0.5) < 0.1
+
+
 def test_relations():
     total = Counter()
     for scene, turn in questions("relation", 4000):

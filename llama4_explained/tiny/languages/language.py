@@ -24,6 +24,11 @@ class Thing:
     shape: str
     color: str
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The two words that say what it is."""
+        return frozenset((self.shape, self.color))
+
 
 @dataclass(frozen=True)
 class Group:
