@@ -98,7 +98,7 @@ class Batches(Dataset):
             if canvas is None:
                 made.append((None, text_turns(chance, layout.most_notes, languages)))
             else:
-                # Half of the scenes are such that nothing in them is barred, or there would be few long captions.
+                # Half of the scenes are such that nothing in them is barred, or few would have relations to ask for.
                 things = without_partners(chance) if chance.below(2) else SEEN
                 scene = make_scene(2 * number + 1, canvas, num_objects, things)
                 turns = picture_turns(scene, chance, MOST_TURNS, tasks, languages, barred=scene.unseen_partners())

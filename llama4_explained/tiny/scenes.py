@@ -100,9 +100,9 @@ class Scene:
         return frozenset[str]().union(*(thing.kinds for thing in self.things))
 
     def unseen_partners(self) -> frozenset[str]:
-        """The shapes and colours that training must not look for in this scene, so that it leaves unseen pairs open.
+        """The shapes and colours that training must not ask for in this scene, so that it leaves unseen pairs open.
 
-        Say that red hearts are unseen. Whenever something red is looked for beside a heart, that heart is not red. From
+        Say that red hearts are unseen. Whenever something red is asked for beside a heart, that heart is not red. From
         many such a model learns that hearts never are, and passes red hearts over, although it sees them.
         """
         return frozenset(UNSEEN_PARTNER[kind] for kind in self.kinds)
@@ -173,7 +173,7 @@ def make_scene(
 
 
 def without_partners(draw: Draw) -> list[Thing]:
-    """Some of what is seen: of the shape and the colour of each unseen pair only one, so that all may be looked for."""
+    """Some of what is seen: of the shape and the colour of each unseen pair only one, so that all may be asked for."""
     while True:
         kinds = {draw.choice((thing.shape, thing.color)) for thing in UNSEEN}
         if some := [thing for thing in SEEN if thing.kinds <= kinds]:

@@ -2,7 +2,7 @@
 
 Every task is asked in every language. What training may not show, the shapes of colours in `scenes.UNSEEN`, is never
 drawn there, nor asked of a picture; texts do name it. `things` says what may be. What is `barred` may be drawn, but not
-be looked for: see `Scene.unseen_partners`.
+be asked for: see `Scene.unseen_partners`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ask(
 ) -> Turn | None:
     """A question of one of `PICTURE_TASKS`; None if the scene does not allow it, as with the colour of two stars.
 
-    `barred` are shapes and colours that neither the question names, nor the caption that it asks for.
+    `barred` are shapes and colours that the question may not name. A caption says all that there is.
     """
     said = _SAY[task](scene, language, draw, things, barred)
     return None if said is None else Turn(task, language.code, *said)

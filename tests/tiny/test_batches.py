@@ -178,20 +178,19 @@ def test_something_can_be_asked_of_every_picture():
 
 
 def test_training_leaves_unseen_pairs_open():
-    """Nothing is looked for that could be part of an unseen pair with what is there; captions may name four objects."""
+    """No question names what would make an unseen pair with what is there; half of the scenes allow every question."""
     layout = Layout(pictures=(60, 10, 10, 10), texts=0, languages=("en",))
     made = [each for number in range(2) for each in Batches(processor(), layout, 0, 5000, 5002).conversations(number)]
-    most, barred = 0, 0
+    barred, captions = 0, 0
     for scene, turns in made:
         assert scene is not None
-        barred += not scene.kinds.isdisjoint(scene.unseen_partners())
+        is_barred = not scene.kinds.isdisjoint(scene.unseen_partners())
+        barred += is_barred
+        captions += is_barred and any(turn.task == "caption" for turn in turns)
         for turn in turns:
             words = turn.question.lower().removeprefix("what colour").removeprefix("what shape")
-            if turn.task == "caption":
-                words += turn.answer.lower()
-                most = max(most, len(scene.groups()))
             assert not any(kind in words for kind in scene.unseen_partners())
-    assert most == 4 and 0.15 < barred / len(made) < 0.35
+    assert captions > 5 and 0.15 < barred / len(made) < 0.35
 
 
 @pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
