@@ -52,8 +52,8 @@ described scene, and finding one of many notes.
 ## What it can't do
 
 Anything else. It knows only the sentences of its templates, takes every photograph for a scene, and must not be used to
-judge what Llama 4 knows. It has never seen a picture of six of the 36 pairs of shape and colour, though it has read of
-them ("unseen" below).
+judge what Llama 4 knows. Of the 36 pairs of shape and colour, training never showed six ("unseen" below), though it let
+the model read of them. It leaves them open: where one half of such a pair is in a picture, no question names the other.
 
 ## How often it is right
 

@@ -14,10 +14,12 @@ from llama4_explained.check.differences import compare_runs
 from llama4_explained.check.hf_checkpoint import hf_inputs, hf_processor, read_both
 from llama4_explained.config import read_config
 from llama4_explained.hub import PACKAGED, local_folder
+from llama4_explained.tiny.exam import Examiner, picture_questions, share_right
 from llama4_explained.tiny.gallery import ask_about, scene_to_show
 from llama4_explained.tiny.languages import ALL, BY_CODE
 from llama4_explained.tiny.languages.language import Thing
 from llama4_explained.tiny.pictures import draw_scene
+from llama4_explained.tiny.scenes import UNSEEN
 from llama4_explained.tiny.training import tiny_processor
 
 FOLDER = local_folder(PACKAGED)
@@ -50,6 +52,12 @@ TEXTS = [
     [{"role": "user", "content": BY_CODE["en"].ask_translation("de", "A red star and two blue circles.")}],
     [{"role": "user", "content": "\n".join([*(BY_CODE["fr"].note(key, "42") for key in "abcdefgh"), "?"])}],
 ]
+
+
+def test_pairs_that_training_never_showed_are_known(models):
+    """One question of each task and language; from seed to seed 99 to 100 % of such are right."""
+    ours, _, processor = models
+    assert share_right(Examiner(processor).answers(ours, picture_questions(1, things=UNSEEN))) > 0.95
 
 
 def test_files():
