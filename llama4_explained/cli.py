@@ -15,6 +15,7 @@ from .errors import UserError
 COMMANDS = {
     "tour": ("tour", "follow a picture and a question through every box of Llama 4, to the answer"),
     "check": ("check.run", "compare every piece with Hugging Face's, on this machine"),
+    "lab": ("lab", "copy the notebooks into a folder of your own and open them in JupyterLab"),
     "generate": ("talk", "answer one prompt, with or without pictures"),
     "chat": ("talk", "hold a conversation"),
     "plan": ("memory", "what a run will need, and which GPUs hold it, before anything is loaded"),

@@ -28,7 +28,8 @@ LAYERS = [
     ["loading", "devices", "activations", "weight_count", "memory_table", "memory"],
     ["__init__"],
     ["check", "show", "tiny"],
-    ["talk", "tour", "benchmark"],
+    ["exercises"],
+    ["talk", "tour", "lab", "benchmark"],
     ["cli", "__main__"],
 ]  # fmt: skip
 LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}
@@ -39,7 +40,7 @@ RESTRICTED = {
     "ipywidgets": {"show"},
     "matplotlib": {"show"},
     "torchvision": {"check"},
-    "transformers": {"benchmark", "check", "tokenizer", "tool_calls"},
+    "transformers": {"benchmark", "check", "exercises", "tokenizer", "tool_calls"},
     "triton": set(),
 }
 
