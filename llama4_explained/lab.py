@@ -14,6 +14,8 @@ from .errors import UserError
 PACKAGE = Path(__file__).parent
 PLACES = (PACKAGE / "notebooks", PACKAGE.parent / "notebooks")  # in a wheel; in a checkout
 DEFAULT_FOLDER = "llama4-notebooks"
+# What only lessons need: Meta's tokenizer, and what Hugging Face's image processor is made of.
+LESSONS_NEED = {"llama_models": "llama-models", "torchvision": "torchvision"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{folder} has {copied} new notebooks" + (f"; {kept} with changes of yours were left as they are." * bool(kept))
     )
+    if missing := [package for module, package in LESSONS_NEED.items() if find_spec(module) is None]:
+        print(f"Some lessons compare with what is not installed yet: pip install {' '.join(missing)}")
     if arguments.copy_only:
         return 0
     if find_spec("jupyterlab") is None:

@@ -24,6 +24,12 @@ def test_copies_all_notebooks_and_keeps_changes(tmp_path, capsys):
     assert (folder / "00_tour.ipynb").read_text() == "my notes" and (folder / "07_moe.ipynb").exists()
 
 
+def test_says_what_lessons_miss(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lab, "find_spec", lambda name: None)
+    assert cli.main(["lab", str(tmp_path / "mine"), "--copy-only"]) == 0
+    assert "pip install llama-models torchvision\n" in capsys.readouterr().out
+
+
 def test_opens_the_folder_in_jupyterlab(tmp_path, monkeypatch):
     started = []
 
