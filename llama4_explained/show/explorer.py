@@ -50,6 +50,9 @@ class Explorer(anywidget.AnyWidget):
             cls._css = source("explorer.css") + (source(cls.style) if cls.style else "")
         super().__init_subclass__(**kwargs)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.alt}"
+
     def still(self) -> Figure:
         """The picture where no script runs: on GitHub, in a PDF, after nbconvert."""
         raise NotImplementedError(f"{type(self).__name__} must say what it looks like where no script runs")

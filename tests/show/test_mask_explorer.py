@@ -197,3 +197,8 @@ def test_alt_and_still_say_what_the_query_sees():
     figure = explorer.still()
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:3] == ["Chunked: RoPE layers", "Causal: NoPE layers", "Sliding window: not Llama 4"]
+
+
+def test_its_text_says_what_it_shows():
+    explorer = MaskExplorer.of(TINY.text, num_tokens=9)
+    assert repr(explorer) == f"MaskExplorer: {explorer.alt}" and "9 tokens" in repr(explorer)
