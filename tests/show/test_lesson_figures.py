@@ -1,0 +1,61 @@
+"""The lessons' figures show the numbers that they are given."""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from PIL import Image
+
+from llama4_explained.show import fusion, irope, quantization
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def texts(axis) -> set[str]:
+    return {text.get_text() for text in axis.texts}
+
+
+def lines(axis) -> list[list[float]]:
+    return [list(line.get_ydata()) for line in axis.lines]
+
+
+def test_places_of_image_tokens():
+    (axis,) = fusion.draw_places(["image_start", "patch", "patch", "What"], [False, True, True, False]).axes
+    assert {"image\ntoken 0", "image\ntoken 1", "What"} <= texts(axis) and "image\ntoken 2" not in texts(axis)
+
+
+def test_looks_at_a_picture_are_areas():
+    looks = torch.zeros(2, 16)
+    looks[1, 5] = 0.5
+    figure = fusion.draw_looks(Image.new("RGB", (112, 112)), looks, ["layer 0", "layer 1"], torch.arange(16) == 5)
+    sizes = [max(float(size) for group in axis.collections for size in group.get_sizes()) for axis in figure.axes[:2]]
+    assert sizes[1] > sizes[0]
+
+
+def test_masks_are_drawn_as_they_are():
+    mask = torch.tensor([[1, 0], [1, 1]])
+    figure = irope.draw_masks(["a", "b"], {"one": mask, "other": mask.T})
+    assert [axis.images[0].get_array().tolist() for axis in figure.axes] == [mask.tolist(), mask.T.tolist()]
+
+
+def test_lines_of_needle_and_edges():
+    (axis,) = irope.draw_needle([10, 100], {"with": [0.9, 0.5], "without": [0.9, 0.1]}).axes
+    assert lines(axis) == [[0.9, 0.5], [0.9, 0.1]]
+    figure = irope.draw_edges({"short": [[1.0, 0.9], [0.8, 0.7]], "long": [[0.4, 0.3], [0.2, 0.1]]}, ["0-7", "8-15"])
+    assert lines(figure.axes[0])[:2] == [[1.0, 0.8], [0.9, 0.7]] and lines(figure.axes[1])[1] == [0.3, 0.1]
+
+
+def test_every_weight_goes_to_the_nearest_rung():
+    weights = torch.tensor([-0.3, 0.0, 0.31])
+    (axis,) = quantization.draw_rounding(weights, scale=0.25, zero=1, num_codes=4).axes
+    assert {"0", "1", "2", "3"} <= texts(axis)
+    ends = {round(float(line.get_xdata()[-1]), 6) for line in axis.lines}
+    assert {-0.25, 0.0, 0.25} <= ends
+
+
+def test_errors_by_group_are_in_percent():
+    (axis,) = quantization.draw_error_by_group({"int4": {32: 0.08, 128: 0.1}, "int8": {32: 0.01, 128: 0.02}}).axes
+    assert [[round(y) for y in line] for line in lines(axis)] == [[8, 10], [1, 2]]
