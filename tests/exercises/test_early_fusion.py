@@ -1,0 +1,131 @@
+"""The checkers of lesson 11 accept what is right, however it is written, and see through every mistake."""
+
+import pytest
+import torch
+
+from llama4_explained import fusion
+from llama4_explained.chat import image_tokens as image_token_names
+from llama4_explained.check.mutants import MUTANTS
+from llama4_explained.config import Llama4Config, TextConfig, VisionConfig
+from llama4_explained.exercises import early_fusion as lesson
+from llama4_explained.exercises.exercise import Exercise
+
+EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+
+
+def loop_places(input_ids, patch_id, tokens_per_tile):
+    places = [i for i, token in enumerate(input_ids.tolist()) if token == patch_id]
+    return torch.tensor([places[i : i + tokens_per_tile] for i in range(0, len(places), tokens_per_tile)])
+
+
+def package_fusion(embeddings, input_ids, patch_id, seen, weight):
+    hidden_size, width = weight.shape
+    text = TextConfig(hidden_size=hidden_size)
+    projector = fusion.Projector(Llama4Config(text=text, vision=VisionConfig(adapter_width=width)))
+    projector.linear_1.weight.data = weight
+    return fusion.fuse(embeddings, input_ids == patch_id, projector(seen))
+
+
+def loop_fusion(embeddings, input_ids, patch_id, seen, weight):
+    fused, number = embeddings.clone(), 0
+    for row, text in enumerate(input_ids.tolist()):
+        for place, token in enumerate(text):
+            if token == patch_id:
+                tile, of_tile = divmod(number, seen.shape[1])
+                fused[row, place] = weight @ seen[tile, of_tile]
+                number += 1
+    return fused
+
+
+def package_require_places(input_ids, patch_id, image_tokens):
+    fusion.require_places(input_ids == patch_id, image_tokens)
+
+
+def assert_places(input_ids, patch_id, image_tokens):
+    places, made = input_ids.eq(patch_id).sum().item(), image_tokens.flatten(0, 1).shape[0]
+    assert places == made, f"{made} image tokens have {places} places"
+
+
+def counted_length(rows, columns, tokens_per_tile):
+    if rows * columns == 1:
+        return tokens_per_tile + 3
+    tiles, between_tiles, ends_of_rows = rows * columns + 1, rows * (columns - 1), rows
+    return tiles * tokens_per_tile + between_tiles + ends_of_rows + 3
+
+
+def loop_weave(embeddings, input_ids, patch_id, image_tokens, audio_id, audio_tokens):
+    queues = {patch_id: list(image_tokens.flatten(0, 1)), audio_id: list(audio_tokens)}
+    rows = [
+        [queues[token].pop(0) if token in queues else old for token, old in zip(text, row, strict=True)]
+        for text, row in zip(input_ids.tolist(), embeddings, strict=True)
+    ]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def fused_twice(embeddings, input_ids, patch_id, image_tokens, audio_id, audio_tokens):
+    with_images = fusion.fuse(embeddings, input_ids == patch_id, image_tokens)
+    return fusion.fuse(with_images, input_ids == audio_id, audio_tokens[None])
+
+
+RIGHT = {
+    "places": (loop_places, lambda ids, patch_id, count: torch.where(ids == patch_id)[0].reshape(-1, count)),
+    "fusion": (package_fusion, loop_fusion),
+    "require places": (package_require_places, assert_places),
+    "image length": (counted_length, lambda *sizes: len(image_token_names(*sizes))),
+    "weave": (loop_weave, fused_twice),
+}
+# Of misconceptions that say in words what is raised: the functions that raise it.
+AS_WRITTEN = {
+    "only missing image tokens are an error": lesson._too_few,
+    "a tile is a token": lambda ids, patch_id, image: lesson._require_places(ids, patch_id, image[:, :1]),
+    "nobody makes this mistake": lambda input_ids, patch_id, image_tokens: len(input_ids),
+}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_right_answers_written_differently(exercise):
+    for answer in RIGHT[exercise.name]:
+        assert exercise.check(answer).is_right, exercise.check(answer)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_misconceptions_are_told_apart(exercise):
+    texts = []
+    for misconception in exercise.misconceptions:
+        verdict = exercise.check(AS_WRITTEN.get(misconception.name, misconception.answer))
+        assert not verdict.is_right and verdict.text.endswith(f"Hint: {misconception.hint}"), misconception.name
+        texts.append(verdict.text)
+    assert len(set(texts)) == len(texts) >= 2
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        "tiles enter the text in reverse order",
+        "image tokens are added to the patch token's embedding",
+        "image tokens come one place early",
+        "the projector sees normalised image tokens",
+    ],
+)
+def test_mutants_are_rejected(mutant):
+    def mutated(*inputs):
+        with MUTANTS[mutant].applied_to(None):
+            return package_fusion(*inputs)
+
+    verdict = lesson.fusion.check(mutated)
+    assert not verdict.is_right and ("instead of" in verdict.text or "raises" in verdict.text)
+
+
+def test_an_error_must_name_both_numbers():
+    def vague(input_ids, patch_id, image_tokens):
+        if (input_ids == patch_id).sum() != image_tokens.shape[0] * image_tokens.shape[1]:
+            raise ValueError("they do not fit")
+
+    verdict = lesson.require_places.check(vague)
+    assert not verdict.is_right and "an error without both numbers: they do not fit" in verdict.text
+
+
+def test_a_blank_is_not_tried():
+    def blank(input_ids, patch_id, image_tokens): ...
+
+    assert lesson.require_places.check(blank).text == "require places: not tried yet"
