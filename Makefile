@@ -7,6 +7,8 @@ WORKERS ?= 2
 VENV := .venv
 OLDEST := .venv-oldest
 READY := $(VENV)/ready
+DOCS_READY := $(VENV)/docs-ready
+SITE := build/docs
 OLDEST_READY := $(OLDEST)/ready
 RUN := $(VENV)/bin/python
 RUN_OLDEST := $(OLDEST)/bin/python
@@ -17,7 +19,7 @@ TESTS := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 PYTEST := -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help tour lab test lint check check-scout check-oldest fuzz benchmark setup clean
+.PHONY: help tour lab test lint check check-scout check-oldest fuzz benchmark docs test-docs setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +57,15 @@ fuzz: $(READY) ## compare random configurations with Hugging Face for MINUTES=10
 benchmark: $(READY) ## time the CPU paths against Hugging Face
 	HF_HUB_OFFLINE=1 $(RUN) -m llama4_explained benchmark cpu
 
+docs: $(DOCS_READY) ## build the documentation site, and test it in a browser if there is Chromium
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(RUN) docs/generate.py
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(RUN) -m sphinx -q -W --keep-going -c docs -d $(SITE)/doctrees $(SITE)/source $(SITE)/site
+	$(MAKE) test-docs
+	@echo "The site is $(CURDIR)/$(SITE)/site/index.html"
+
+test-docs: $(DOCS_READY) ## open every page of the built site in a browser, and look for what is wrong with it
+	$(TESTS) $(RUN) $(PYTEST) -rs --dist loadgroup tests/site
+
 setup: $(READY) ## only make the environment in .venv
 
 clean: ## remove the environments and what tools left behind
@@ -67,6 +78,11 @@ $(READY): pyproject.toml requirements/tested.txt
 	@test -x $(RUN) || { echo "Setting up $(VENV); the first time takes some minutes."; $(PYTHON) -m venv $(VENV); }
 	$(RUN) $(PIP) -r requirements/tested.txt
 	$(RUN) $(PIP) -c requirements/tested.txt --editable '.[test]'
+	@touch $@
+
+# What the site needs beside that.
+$(DOCS_READY): $(READY)
+	$(RUN) $(PIP) -c requirements/tested.txt --editable '.[test,docs]'
 	@touch $@
 
 # This environment sees all of the first one's packages, and puts the oldest admitted ones in front of them.

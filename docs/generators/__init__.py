@@ -1,0 +1,1 @@
+"""What writes the pages of the site that nobody types."""
