@@ -152,7 +152,11 @@ def test_misconceptions_are_told_apart(exercise):
     assert len({verdict.text for verdict in texts}) == len(texts)
 
 
-@pytest.mark.parametrize(("exercise", "answer", "mutant"), CAUGHT, ids=lambda value: getattr(value, "name", str(value)))
+@pytest.mark.parametrize(
+    ("exercise", "answer", "mutant"),
+    CAUGHT,
+    ids=lambda value: getattr(value, "name", getattr(value, "__name__", value)),
+)
 def test_mutants_are_rejected(exercise, answer, mutant):
     def mutated(*inputs):
         # The mistakes in patches ask a model for its sizes; here every input has its own.
