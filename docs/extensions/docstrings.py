@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
 
 LABEL = re.compile(r"(Shapes|Units|Errors|Source|Differs):\s+(.*)")
@@ -87,7 +88,7 @@ def describe_fields(module: str) -> None:
     try:
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
-    except Exception as error:
+    except PycodeError as error:
         raise RuntimeError(f"cannot read the source of {module}") from error
     comments = {
         token.start[0]: token.string.lstrip("# ")

@@ -6,8 +6,6 @@ from contrast import low_contrasts
 from llama4_explained import SCOUT, TINY, TextConfig
 from llama4_explained.show.mask_explorer import MaskExplorer
 
-pytest.importorskip("playwright")
-
 PHONE = {"width": 390, "height": 844}
 
 

@@ -11,8 +11,6 @@ from llama4_explained.chat import image_tokens
 from llama4_explained.images import choose_canvas
 from llama4_explained.show.tile_explorer import TileExplorer
 
-pytest.importorskip("playwright")
-
 PHONE = {"width": 390, "height": 844}
 
 

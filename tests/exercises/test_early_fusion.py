@@ -3,14 +3,14 @@
 import pytest
 import torch
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained import fusion
 from llama4_explained.chat import image_tokens as image_token_names
 from llama4_explained.check.mutants import MUTANTS
 from llama4_explained.config import Llama4Config, TextConfig, VisionConfig
 from llama4_explained.exercises import early_fusion as lesson
-from llama4_explained.exercises.exercise import Exercise
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 
 
 def loop_places(input_ids, patch_id, tokens_per_tile):
@@ -84,18 +84,12 @@ AS_WRITTEN = {
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = []
-    for misconception in exercise.misconceptions:
-        verdict = exercise.check(AS_WRITTEN.get(misconception.name, misconception.answer))
-        assert not verdict.is_right and verdict.text.endswith(f"Hint: {misconception.hint}"), misconception.name
-        texts.append(verdict.text)
-    assert len(set(texts)) == len(texts) >= 2
+    assert_tells_apart(exercise, AS_WRITTEN)
 
 
 @pytest.mark.parametrize(

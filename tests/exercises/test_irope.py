@@ -6,14 +6,14 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained import attention, masks, rope
 from llama4_explained.check.mutants import MUTANTS
 from llama4_explained.config import TextConfig
 from llama4_explained.exercises import irope as lesson
-from llama4_explained.exercises.exercise import Exercise
 from llama4_explained.kv_cache import KVCache, place_tokens
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 
 
 def package_first_and_factor(position, uses_rope, chunk_size, floor_scale):
@@ -117,17 +117,12 @@ MUTATED = {
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = [exercise.check(misconception.answer) for misconception in exercise.misconceptions]
-    assert len(texts) >= 2 and not any(verdict.is_right for verdict in texts)
-    for misconception, verdict in zip(exercise.misconceptions, texts, strict=True):
-        assert verdict.text.endswith(f"Hint: {misconception.hint}")
-    assert len({verdict.text for verdict in texts}) == len(texts)
+    assert_tells_apart(exercise)
 
 
 @pytest.mark.parametrize(

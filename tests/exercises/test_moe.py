@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained.check.mutants import MUTANTS
 from llama4_explained.exercises import moe as lesson
-from llama4_explained.exercises.exercise import Exercise
 from llama4_explained.moe import Experts, Router
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 
 
 def loop_loads(expert_index, num_experts):
@@ -105,17 +105,12 @@ EXPERT_MUTANTS = [
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = [exercise.check(misconception.answer) for misconception in exercise.misconceptions]
-    assert len(texts) >= 2 and not any(verdict.is_right for verdict in texts)
-    for misconception, verdict in zip(exercise.misconceptions, texts, strict=True):
-        assert verdict.text.endswith(f"Hint: {misconception.hint}")
-    assert len({verdict.text for verdict in texts}) == len(texts)
+    assert_tells_apart(exercise)
 
 
 @pytest.mark.parametrize("mutant", ROUTER_MUTANTS + EXPERT_MUTANTS)

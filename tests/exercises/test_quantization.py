@@ -5,14 +5,14 @@ from unittest import mock
 import pytest
 import torch
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained import number_formats
 from llama4_explained.exercises import quantization as lesson
-from llama4_explained.exercises.exercise import Exercise
 from llama4_explained.moe import Experts
 from llama4_explained.number_formats import QuantizationConfig, dequantize, quantize_tensor, unpack_bits
 from llama4_explained.quantize import QuantizedExperts
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 
 
 def stored_bytes(rows, columns, bits, group_size):
@@ -92,17 +92,12 @@ RIGHT = {
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = [exercise.check(misconception.answer) for misconception in exercise.misconceptions]
-    assert len(texts) >= 2 and not any(verdict.is_right for verdict in texts)
-    for misconception, verdict in zip(exercise.misconceptions, texts, strict=True):
-        assert verdict.text.endswith(f"Hint: {misconception.hint}")
-    assert len({verdict.text for verdict in texts}) == len(texts)
+    assert_tells_apart(exercise)
 
 
 # The registry's mutants are mistakes in a model, not in number formats; these are mistakes in the package's formats.

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained import chat, images
 from llama4_explained.chat import ChatFormat
 from llama4_explained.check.mutants import MUTANTS
 from llama4_explained.exercises import tiles_and_patches as lesson
-from llama4_explained.exercises.exercise import Exercise
 from llama4_explained.images import TiledImage
 from llama4_explained.messages import Message
 from llama4_explained.vision import patches as vision_patches
 from tiny_world import processor
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 
 
 def package_padding(height, width):
@@ -139,17 +139,12 @@ CAUGHT = [
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = [exercise.check(misconception.answer) for misconception in exercise.misconceptions]
-    assert len(texts) >= 2 and not any(verdict.is_right for verdict in texts)
-    for misconception, verdict in zip(exercise.misconceptions, texts, strict=True):
-        assert verdict.text.endswith(f"Hint: {misconception.hint}"), misconception.name
-    assert len({verdict.text for verdict in texts}) == len(texts)
+    assert_tells_apart(exercise)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from exercise_checks import assert_accepts, assert_tells_apart, exercises_of
 from llama4_explained.check.mutants import MUTANTS
 from llama4_explained.exercises import tokens_and_chat as lesson
 from llama4_explained.exercises.exercise import Exercise
@@ -12,7 +13,7 @@ from llama4_explained.exercises.message_answers import our_message, right_messag
 from llama4_explained.processor import Processor
 from llama4_explained.vocabulary import BYTE_SIGNS
 
-EXERCISES = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
+EXERCISES = exercises_of(lesson)
 PROCESSOR = Processor.from_pretrained("tiny")
 
 
@@ -153,17 +154,12 @@ CHAT_MUTANTS = [
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_right_answers_written_differently(exercise):
-    for answer in RIGHT[exercise.name]:
-        assert exercise.check(answer).is_right, exercise.check(answer)
+    assert_accepts(exercise, RIGHT[exercise.name])
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_misconceptions_are_told_apart(exercise):
-    texts = [exercise.check(misconception.answer) for misconception in exercise.misconceptions]
-    assert len(texts) >= 2 and not any(verdict.is_right for verdict in texts)
-    for misconception, verdict in zip(exercise.misconceptions, texts, strict=True):
-        assert verdict.text.endswith(f"Hint: {misconception.hint}")
-    assert len({verdict.text for verdict in texts}) == len(texts)
+    assert_tells_apart(exercise)
 
 
 @pytest.mark.parametrize("mutant", CHAT_MUTANTS)

@@ -36,10 +36,9 @@ def browser(address: str) -> Iterator[object]:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    playwright_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: `make docs` does it"
-    )
-    with playwright_api.sync_playwright() as playwright:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
