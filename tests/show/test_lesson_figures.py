@@ -1,17 +1,9 @@
 """The lessons' figures show the numbers that they are given."""
 
-import matplotlib.pyplot as plt
-import pytest
 import torch
 from PIL import Image
 
 from llama4_explained.show import fusion, irope, quantization
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def texts(axis) -> set[str]:
