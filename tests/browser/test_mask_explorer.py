@@ -6,6 +6,8 @@ from contrast import low_contrasts
 from llama4_explained import SCOUT, TINY, TextConfig
 from llama4_explained.show.mask_explorer import MaskExplorer
 
+from .hands import slide, tab_stops
+
 PHONE = {"width": 390, "height": 844}
 
 
@@ -25,6 +27,42 @@ def cell(page, query, key, num_tokens=24):
     box = page.get_by_role("application").bounding_box()
     side = (box["width"] - 36) / num_tokens
     return box["x"] + 34 + (key + 0.5) * side, box["y"] + 22 + (query + 0.5) * side
+
+
+def test_the_tab_key_stops_at_every_control(open_page):
+    """What is listed here, the other tests use, by mouse and by keyboard."""
+    assert tab_stops(open_page(explorer())) == [
+        "range, Tokens",
+        "range, Chunk (the model's: 8,192)",
+        "range, Padding on the left",
+        "range, Chosen token",
+        "range, Layer, of 48 (high bars: NoPE)",
+        "radio, Chunked RoPE layers",
+        "application, Mask. Up and down choose the token that looks, left and right the key that it looks at.",
+        "range, Position",
+    ]
+
+
+def test_sliders_answer_to_mouse_and_keyboard(open_page):
+    page = open_page(explorer(query=20))
+    for label, share, by_mouse, key, by_keyboard in (
+        ("Padding on the left", 1, ("nobody", "nobody"), "Home", ("16 to 20 (5)", "20 to 23 (4)")),
+        (
+            "Layer, of 48 (high bars: NoPE)",
+            1,
+            ("0 to 20 (21)", "20 to 23 (4)"),
+            "Home",
+            ("16 to 20 (5)", "20 to 23 (4)"),
+        ),
+        ("Chosen token", 0, ("0 (1)", "0 to 7 (8)"), "End", ("16 to 23 (8)", "23 (1)")),
+        ("Tokens", 0, ("0 (1)", "0 (1)"), "End", ("0 (1)", "0 to 7 (8)")),
+        ("Chunk (the model's: 8,192)", 1, ("0 (1)", "0 to 63 (64)"), "Home", ("0 (1)", "0 (1)")),
+    ):
+        slider = page.get_by_label(label, exact=True)
+        slide(slider, share)
+        assert (said(page)["sees"], said(page)["is seen by"]) == by_mouse, label
+        slider.press(key)
+        assert (said(page)["sees"], said(page)["is seen by"]) == by_keyboard, label
 
 
 def test_the_pointer_asks_and_a_click_chooses(open_page):
@@ -120,7 +158,7 @@ def test_the_temperature_is_read_at_any_position(open_page):
     assert slider.get_attribute("aria-valuetext") == "100,000: queries times 1.256"
     slider.press("End")
     assert slider.get_attribute("aria-valuetext") == "10,485,759: queries times 1.716"
-    slider.press("Home")
+    slide(slider, 0)
     assert slider.get_attribute("aria-valuetext") == "0: queries times 1.000"
 
 

@@ -11,7 +11,11 @@ from llama4_explained.chat import image_tokens
 from llama4_explained.images import choose_canvas
 from llama4_explained.show.tile_explorer import TileExplorer
 
+from .hands import slide, tab_stops
+
 PHONE = {"width": 390, "height": 844}
+PRESETS = {"photograph": (4000, 3000), "screenshot": (1920, 1080), "receipt": (600, 2400), "icon": (64, 48),
+           "one tile": (336, 336), "the picture's own size": (500, 250)}  # fmt: skip
 
 
 def summary(page):
@@ -29,6 +33,25 @@ def token_string(page):
         name, count = re.match(r"(<\|\w+\|>)(?: × (\d+), .*)?$", chip).groups()
         names += [name] * int(count or 1)
     return names
+
+
+def test_the_tab_key_stops_at_every_control(open_page):
+    """What is listed here, the other tests use, by mouse and by keyboard."""
+    page = open_page(TileExplorer.of(height=600, width=900))
+    page.locator("details").evaluate("details => { details.open = true; }")
+    assert tab_stops(page) == [
+        "range, Width (slider)",
+        "number, Width in pixels",
+        "range, Height (slider)",
+        "number, Height in pixels",
+        *(f"button, {name}, {width} × {height}" for name, (width, height) in list(PRESETS.items())[:5]),
+        "radio, 2 rows × 3 columns: chosen",
+        "summary, All 50 candidates as a table",
+        "region, Table of candidates",
+        "radio, tile 0",
+        "application, Image tokens of the tile. Arrow keys choose one.",
+        "radio, <|patch|> × 144, tile 0",
+    ]
 
 
 def test_it_draws_every_size_that_is_typed(open_page):
@@ -61,21 +84,49 @@ def test_nonsense_in_a_field_changes_nothing(open_page):
     assert field.input_value() == "100000"
 
 
-def test_sliders_and_buttons_set_the_size(open_page):
+def test_sliders_set_the_size(open_page):
     page = open_page(TileExplorer.of(Image.new("RGB", (500, 250), "teal")))
-    field, slider = page.get_by_label("Width in pixels"), page.get_by_label("Width (slider)")
-    slider.focus()
-    slider.press("Home")
-    assert field.input_value() == "1"
-    for _ in range(60):  # the first steps do not change a whole number, and must not be lost
-        slider.press("ArrowRight")
-    assert int(field.input_value()) == round(8192**0.06) == 2
-    slider.press("End")
-    assert field.input_value() == "8192"
-    page.get_by_role("button", name="receipt").click()
-    assert summary(page).startswith("600 × 2400 pixels")
-    page.get_by_role("button", name="the picture's own size").press("Enter")
-    assert summary(page).startswith("500 × 250 pixels")
+    for side, by_mouse, by_keyboard in (
+        ("Width", "8192 × 250 pixels", "2 × 250 pixels"),
+        ("Height", "2 × 8192 pixels", "2 × 2 pixels"),
+    ):
+        slider = page.get_by_label(f"{side} (slider)")
+        slide(slider, 1)
+        assert summary(page).startswith(by_mouse)
+        slider.press("Home")
+        assert page.get_by_label(f"{side} in pixels").input_value() == "1"
+        for _ in range(60):  # the first steps do not change a whole number, and must not be lost
+            slider.press("ArrowRight")
+        assert round(8192**0.06) == 2 and summary(page).startswith(by_keyboard)
+
+
+def test_fields_set_the_size(open_page):
+    page = open_page(TileExplorer.of(height=600, width=900))
+    for side, by_mouse, by_keyboard in (
+        ("Width", "901 × 600 pixels", "1199 × 600 pixels"),
+        ("Height", "1199 × 601 pixels", "1199 × 1199 pixels"),
+    ):
+        field = page.get_by_label(f"{side} in pixels")
+        box = field.bounding_box()
+        field.click(position={"x": box["width"] - 9, "y": box["height"] * 0.3})  # the upper one of its two arrows
+        assert summary(page).startswith(by_mouse)
+        field.press("ControlOrMeta+a")
+        page.keyboard.type("1200")
+        field.press("ArrowDown")
+        assert summary(page).startswith(by_keyboard)
+
+
+def test_buttons_set_the_size(open_page):
+    page = open_page(TileExplorer.of(Image.new("RGB", (500, 250), "teal")))
+    buttons = page.get_by_role("group", name="Sizes to try").get_by_role("button")
+    assert buttons.count() == len(PRESETS)
+    for name, (width, height) in PRESETS.items():
+        buttons.filter(has_text=name).click()
+        assert summary(page).startswith(f"{width} × {height} pixels")
+    for key in ("Enter", " "):
+        for name, (width, height) in PRESETS.items():
+            buttons.filter(has_text=name).press(key)
+            assert summary(page).startswith(f"{width} × {height} pixels")
 
 
 def test_a_candidate_can_be_looked_at(open_page):
@@ -91,9 +142,27 @@ def test_a_candidate_can_be_looked_at(open_page):
     page.keyboard.press("ArrowRight")
     assert "on 8 tiles instead of 6" in said.inner_text()
     assert "on 8 tiles instead of 6" in page.get_by_role("status").inner_text()
-    page.get_by_text("All 50 candidates as a table").click()
+
+
+def test_candidates_are_listed_in_a_table(open_page):
+    page = open_page(TileExplorer.of(height=600, width=900))
+    title, table = page.get_by_text("All 50 candidates as a table"), page.get_by_role("region", name="Table")
+    for is_open in (True, False):
+        title.click()
+        assert table.is_visible() == is_open
+    for key, is_open in (("Enter", True), (" ", False), ("Enter", True)):
+        title.press(key)
+        assert table.is_visible() == is_open
     rows = page.get_by_role("row").all_inner_texts()
     assert len(rows) == 51 and rows[1].split("\t") == ["2 × 3", "1008 × 672", "1.120", "chosen"]
+    is_scrolled = "([node, far]) => node.scrollTop > 0 === far"
+    table.hover()
+    page.mouse.wheel(0, 300)
+    page.wait_for_function(is_scrolled, arg=[table.element_handle(), True])
+    table.press("Home")
+    page.wait_for_function(is_scrolled, arg=[table.element_handle(), False])
+    table.press("PageDown")
+    page.wait_for_function(is_scrolled, arg=[table.element_handle(), True])
 
 
 def test_tiles_and_their_tokens_go_together(open_page):
@@ -122,6 +191,13 @@ def test_tiles_and_their_tokens_go_together(open_page):
     assert words.inner_text().startswith("Token 15 of tile 2")
     page.mouse.move(0, 0)
     assert words.inner_text().startswith("Token 5 of tile 2")
+    grid.click(position={"x": box["width"] - 3, "y": 3})
+    page.mouse.move(0, 0)
+    assert words.inner_text().startswith("Token 3 of tile 2")
+    patches = page.get_by_role("region", name="Patches").locator("canvas").first
+    patches.click(position={"x": 3, "y": box["height"] - 3})
+    assert words.inner_text().startswith("Token 12 of tile 2")
+    assert "Token 12 of tile 2" in page.get_by_role("status").inner_text()
 
 
 def test_a_picture_is_drawn_upright_on_its_canvas(open_page):

@@ -67,7 +67,7 @@ class Routing {
   }
   words(token, layer = this.layer) {
     return this.experts(token, layer)
-      .map((e) => `expert ${e} (${this.strength(token, e, layer).toFixed(2)})`)
+      .map((e) => `${this.strength(token, e, layer).toFixed(2)} for expert ${e}`)
       .join(", ");
   }
 }

@@ -40,7 +40,7 @@ function tokenStrip(at, say) {
         class: `l4x-chip l4x-chip-${routing.kinds[token]}`,
         click: () => scope.set({ token }),
       },
-      text ? make("span", { dir: "auto", text }) : null,
+      text ? [make("span", { dir: "auto", text }), " "] : null,
       make("b"),
     );
   });
@@ -61,7 +61,9 @@ function tokenStrip(at, say) {
       chip.style.color = ink;
       chip.style.borderColor = routing.kinds[token] === "control" ? "currentColor" : "transparent";
       chip.lastChild.textContent = routing.experts(token).join(" ");
-      chip.setAttribute("aria-label", `${routing.name(token)}: ${routing.words(token)}`);
+      // The name begins with what is drawn: who speaks to the page says what is seen.
+      const rest = `${routing.kinds[token]} token ${token}, ${routing.words(token)}`;
+      chip.setAttribute("aria-label", `${chip.textContent}: ${rest}`);
     });
     mark();
   };
@@ -148,7 +150,7 @@ function pathOfToken(at) {
     const numbers = Array.from({ length: Math.ceil(routing.E / step) }, (_, i) =>
       word(left - 8, y(i * step), i * step, { "text-anchor": "end" }),
     );
-    const titles = ["strength", "layer"].map((text, i) =>
+    const titles = ["layer", "strength"].map((text, i) =>
       word(left - 6, below(i), text, { "text-anchor": "end", class: "l4x-quiet" }),
     );
     steps.forEach((group, layer) => group.replaceChildren(...cells[layer], words[layer]));
@@ -167,12 +169,11 @@ function pathOfToken(at) {
           cells[layer][expert].setAttribute("fill-opacity", (0.04 + (0.36 * strength) / 255).toFixed(2)),
         );
       const texts = [
-        routing.strength(token, routing.experts(token, layer)[0], layer).toFixed(2),
         `${isHere ? "▸" : ""}${routing.layers[layer]}`,
-      ];
-      words[layer].replaceChildren(
-        ...texts.map((text, i) => word(x(layer), below(i), text, { class: isHere ? "l4x-here" : null })),
-      );
+        routing.strength(token, routing.experts(token, layer)[0], layer).toFixed(2),
+      ].map((text, i) => word(x(layer), below(i), text, { class: isHere ? "l4x-here" : null }));
+      words[layer].replaceChildren(texts[0], " ", texts[1]); // the space parts them for readers
+      // The name has what is drawn, in that order: the layer, and the strength of its first expert.
       setAll(group, {
         "aria-label": `Layer ${routing.layers[layer]}: ${routing.words(token, layer)}`,
         "aria-pressed": isHere,
