@@ -49,7 +49,10 @@ nb_execution_excludepatterns = [
     if not Lesson.of(path, nbformat.read(path, as_version=4)).runs
 ]
 nb_merge_streams = True
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 nb_output_stderr = "remove"
+copybutton_selector = "div:not(.output) > div.highlight pre"
 
 # Widgets and formulas ask no other host for anything: docs/vendor has their scripts.
 nb_ipywidgets_js = {"widgets/require.js": {}, "widgets/setup.js": {}, "widgets/embed-amd.js": {}}

@@ -15,6 +15,7 @@ from llama4_explained.show.accuracy import draw_accuracy
 from llama4_explained.show.specialisation import draw_specialisation
 from llama4_explained.show.training import draw_curves
 
+from .reports import WIDE
 from .source_folder import BUILD, PACKAGE, SourceFolder, digest
 
 FOLDER = PACKAGE / "assets" / "tiny"
@@ -33,7 +34,7 @@ def write_model_card(source: SourceFolder) -> None:
     title, _, rest = card.strip().partition("\n")
     source.write(
         "tiny.md",
-        f"{title}\n{rest}\n\n## Its evaluation, as pictures\n\n{figure('accuracy')}\n\n"
+        f"{WIDE}{title}\n{rest}\n\n## Its evaluation, as pictures\n\n{figure('accuracy')}\n\n"
         f"## What its experts do\n\n{figure('specialisation')}\n\n## How training went\n\n{figure('training')}\n",
     )
     for name, data in pictures().items():

@@ -14,7 +14,7 @@ from llama4_explained.check.pieces import LESSONS, PIECES, Piece
 
 from .api_pages import entry_address
 from .notebook_pages import Lesson
-from .reports import Report, by_name, error_text
+from .reports import WIDE, Report, by_name, error_text
 from .source_folder import SourceFolder, table
 
 TITLES = {
@@ -56,11 +56,7 @@ def map_page(report: Report, lessons: list[Lesson]) -> str:
          f"<{piece.our_name}>`", lesson_link(piece.lesson, pages)]
         for piece in PIECES.values()
     ]  # fmt: skip
-    return f"""---
-html_theme.sidebar_secondary.remove: true
----
-
-# The map of Llama 4
+    return f"""{WIDE}# The map of Llama 4
 
 Each box is a piece of the model, with the file it lives in, its counterpart in Hugging Face's `transformers`, and how
 far the two differ on the same weights and input (*equal*: in no bit). A box leads to the code; a heading leads to its

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
 from llama4_explained.check.pieces import PIECES
 
 from .links import site_links
+from .reports import WIDE
 from .source_folder import ROOT, SourceFolder, table
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -47,7 +49,7 @@ class Lesson:
 
 
 def write_notebooks(source: SourceFolder) -> list[Lesson]:
-    """Copies all notebooks, and writes the page that lists them."""
+    """Copies all notebooks, solutions below their lessons, and writes the page that lists them."""
     lessons = []
     for path in sorted(NOTEBOOKS.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts:
@@ -58,6 +60,9 @@ def write_notebooks(source: SourceFolder) -> list[Lesson]:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = site_links(cell.source, path, source)
+        if path.parent == NOTEBOOKS and (NOTEBOOKS / "solutions" / path.name).is_file():
+            below = f"```{{toctree}}\n:hidden:\n\nsolutions/{path.stem}\n```"
+            notebook.cells.append(new_markdown_cell(below, id="below"))
         source.write(f"{lesson.page}.ipynb", nbformat.writes(with_alt_texts(notebook)))
     source.write("lessons.md", lessons_page(lessons))
     return lessons
@@ -83,14 +88,9 @@ def lessons_page(lessons: list[Lesson]) -> str:
                          f"[solutions](/{solved.page})" if solved else ""])  # fmt: skip
     return "\n".join(
         [
-            "---\nhtml_theme.sidebar_secondary.remove: true\n---\n",
-            "# Lessons\n",
+            f"{WIDE}# Lessons\n",
             "Each is a notebook that runs on a laptop without a network: goals, a picture, the code, the comparison",
             "with Hugging Face, something to look at, something to break, exercises. `make lab` opens them.\n",
             table(["lesson", "what it shows", "pieces", "exercises"], rows),
-            *(
-                ["```{toctree}", ":hidden:", ":caption: Solutions", *(f"/{one.page}" for one in solutions.values()),
-                 "```"] if solutions else []
-            ),
         ]
-    )  # fmt: skip
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .reports import WIDE
 from .source_folder import ROOT, SourceFolder, table
 
 RESULTS = ROOT / "kernels" / "benchmarks" / "results"
-HEAD = "# Performance\n\nWhat programs measured and wrote down; nothing on this page was typed.\n"
+HEAD = f"{WIDE}# Performance\n\nWhat programs measured and wrote down; nothing on this page was typed.\n"
 NOTHING_YET = "No benchmark has written a result yet.\n"
 # Columns in this order if any record has them; the others are for recomputing shares of a roof.
 COLUMNS = {
@@ -16,6 +17,7 @@ COLUMNS = {
     "K": "K", "us_median": "µs (median)", "tokens_per_s": "tokens/s", "peak_gib": "peak GiB",
     "rel_error": "relative error", "error_ratio": "error / HF bf16's", "top1_agreement": "top-1 agreement",
 }  # fmt: skip
+WORDS = ("op", "case", "implementation")
 
 
 def write_performance(source: SourceFolder) -> None:
@@ -34,7 +36,8 @@ def section(results: dict[str, Any]) -> str:
     ops = sorted({record["op"] for record in records})
     rows = [[number(record.get(key, "")) for key in shown] for record in records]
     head = f"## {gpus}{results['device']}: {', '.join(ops)}\n\nMeasured with {made_with}.\n"
-    return f"{head}\n{table([COLUMNS[key] for key in shown], rows)}"
+    names = [COLUMNS[key] for key in shown]
+    return f"{head}\n{table(names, rows, [name for name in names if name not in WORDS])}"
 
 
 def number(value: Any) -> str:

@@ -15,6 +15,7 @@ from llama4_explained.check.pieces import PIECES
 from .source_folder import BUILD, ROOT, SourceFolder, package_digest, table
 
 Report = dict[str, Any]
+MEASURED = ("difference", "floor", "limit")
 WIDE = "---\nhtml_theme.sidebar_secondary.remove: true\n---\n\n"  # no list of contents: room for a table
 
 
@@ -44,6 +45,11 @@ def error_text(piece: Report) -> str:
     return "equal" if piece["max_error"] == 0 else f"{piece['max_error']:.0e}"
 
 
+def mark(good: bool, yes: str, no: str) -> str:
+    """A sign and a word, which stay on one line."""
+    return f"✓\N{NO-BREAK SPACE}{yes}" if good else f"✗\N{NO-BREAK SPACE}{no}"
+
+
 def anchor(dotted_name: str) -> str:
     """A link to the entry of a class or function in the reference; the link's text is left to Sphinx."""
     return f"{{py:obj}}`~{dotted_name}`"
@@ -69,7 +75,7 @@ def parity_page(report: Report) -> str:
         floor, tolerance = ("" if entry.exact else f"{piece[key]:.1e}" for key in ("floor", "tolerance"))
         rows.append([f"`{entry.name}`", anchor(entry.our_name), f"`{entry.their_name.rpartition('.')[2]}`",
                      "equal" if piece["max_error"] == 0 else f"{piece['max_error']:.1e}", floor, tolerance,
-                     "✓ passed" if piece["passed"] else "✗ failed"])  # fmt: skip
+                     mark(piece["passed"], "passed", "failed")])  # fmt: skip
     import torch
 
     return f"""{WIDE}# Equal to Hugging Face
@@ -83,7 +89,7 @@ difference between the two results. This table was measured when the site was bu
 - The **limit** is {FACTORS[torch.float32]:.0f} floors. What only moves data or counts has no floor: it must be equal,
   bit for bit.
 
-{table(["piece", "ours", "theirs", "difference", "floor", "limit", "result"], rows)}
+{table(["piece", "ours", "theirs", *MEASURED, "result"], rows, MEASURED)}
 """
 
 
@@ -91,7 +97,7 @@ def mutants_page(report: Report) -> str:
     rows = []
     for mutant in report["mutants"]:
         caught_by = ", ".join(f"`{name}`" for name in MUTANTS[mutant["name"]].caught_by)
-        rows.append([mutant["name"], caught_by, "✓ noticed" if mutant["killed"] else "✗ unnoticed"])
+        rows.append([mutant["name"], caught_by, mark(mutant["killed"], "noticed", "unnoticed")])
     killed = sum(mutant["killed"] for mutant in report["mutants"])
     return f"""{WIDE}# Mistakes made on purpose
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,8 +53,8 @@ def package_digest() -> str:
     return digest(files, torch.__version__, transformers.__version__)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: Collection[str] = ()) -> str:
+    """A table in Markdown; columns of `numbers` stand on the right."""
     columns = list(head)
-    lines = [columns, ["---"] * len(columns), *rows]
+    lines = [columns, ["---:" if name in numbers else "---" for name in columns], *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
