@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Llama4ForConditionalGeneration
 from transformers.models.llama4.modeling_llama4 import Llama4MultiModalProjector
-from transformers.models.llama4.processing_llama4 import Llama4Processor
 
 from .exercise import NOT_TRIED, Exercise, Misconception, Verdict
+from .image_cost import image_cost as image_cost
 
 PATCH_ID, AUDIO_ID = 7, 8  # in the texts of these exercises; all other ids are below
 
@@ -79,6 +79,11 @@ places = Exercise(
             "places are numbers of image tokens",
             lambda ids, patch_id, count: torch.arange(int((ids == patch_id).sum())).view(-1, count),
             "These number the image tokens. The question is where in the text each of them goes.",
+        ),
+        Misconception(
+            "a list will do",
+            lambda ids, patch_id, count: _places(ids, patch_id, count).tolist(),
+            "The places are right, but in lists. Later code will index with them: return a tensor.",
         ),
     ),
 )
@@ -173,23 +178,34 @@ def what_it_raises(answer: Callable[..., Any]) -> Callable[..., str]:
         except NotImplementedError:
             raise
         except Exception as error:  # noqa: BLE001  any error may be the right one
-            numbers = {int(number) for number in re.findall(r"\d+", str(error))}
-            named = numbers >= {int((input_ids == patch_id).sum()), image_tokens.shape[0] * image_tokens.shape[1]}
+            wanted, made = _places_and_tokens(input_ids, patch_id, image_tokens)
+            if wanted == made:
+                return f"an error, though both numbers are {made}"
+            named = {int(number) for number in re.findall(r"\d+", str(error))} >= {wanted, made}
             return "an error that names both numbers" if named else f"an error without both numbers: {error}"
         return "no error"
 
     return said
 
 
+def _places_and_tokens(input_ids: Tensor, patch_id: int, image_tokens: Tensor) -> tuple[int, int]:
+    return int((input_ids == patch_id).sum()), image_tokens.shape[0] * image_tokens.shape[1]
+
+
 def _require_places(input_ids: Tensor, patch_id: int, image_tokens: Tensor) -> None:
-    wanted, made = int((input_ids == patch_id).sum()), image_tokens.shape[0] * image_tokens.shape[1]
+    wanted, made = _places_and_tokens(input_ids, patch_id, image_tokens)
     if wanted != made:
         raise ValueError(f"{wanted} places, {made} image tokens")
 
 
 def _too_few(input_ids: Tensor, patch_id: int, image_tokens: Tensor) -> None:
-    if int((input_ids == patch_id).sum()) > image_tokens.shape[0] * image_tokens.shape[1]:
-        _require_places(input_ids, patch_id, image_tokens)
+    wanted, made = _places_and_tokens(input_ids, patch_id, image_tokens)
+    if wanted > made:
+        raise ValueError(f"{wanted} places, {made} image tokens")
+
+
+def _first_text_alone(input_ids: Tensor, patch_id: int, image_tokens: Tensor) -> None:
+    _require_places(input_ids[:1], patch_id, image_tokens)
 
 
 def _pairs() -> Iterator[Sequence[Any]]:
@@ -213,10 +229,22 @@ require_places = _ErrorExercise(
             what_it_raises(_too_few),
             "Too few image tokens are noticed. What happens to those that are left over?",
         ),
+        # An input on which a needless error came may be wrong in several ways. Each of these three is right on the
+        # inputs before those that show it, so the one that shows last comes first.
+        Misconception(
+            "each text has all image tokens",
+            what_it_raises(_first_text_alone),
+            "With one text you are right. The image tokens are those of all texts: in which texts do you count places?",
+        ),
         Misconception(
             "a tile is a token",
             what_it_raises(lambda ids, patch_id, image: _require_places(ids, patch_id, image[:, :1])),
             "You count tiles. How many image tokens does each of them have?",
+        ),
+        Misconception(
+            "every number is a token",
+            what_it_raises(lambda ids, patch_id, image: _require_places(ids, patch_id, image.reshape(1, -1, 1))),
+            "You count numbers. An image token is a vector of D of them.",
         ),
         Misconception(
             "nobody makes this mistake",
@@ -227,33 +255,7 @@ require_places = _ErrorExercise(
 )
 
 
-# 4. How long does an image make a text?
-
-
-def _length(rows: int, columns: int, tokens_per_tile: int) -> int:
-    """HF writes the image's tokens out; each begins with `<|`."""
-    return Llama4Processor._prompt_split_image(cast(Any, None), (rows, columns), tokens_per_tile).count("<|")
-
-
-image_length = Exercise(
-    "image length",
-    "HF `Llama4Processor` writes them",
-    _length,
-    lambda: iter(((1, 1, 1), (1, 1, 16), (1, 2, 16), (2, 1, 16), (2, 3, 144), (4, 4, 144))),
-    "Tiles, the global tile if there are several, what stands between tiles, what ends a row, and three tokens more.",
-    (
-        Misconception(
-            "the global tile is forgotten",
-            lambda rows, columns, count: _length(rows, columns, count) - (rows * columns > 1) * count,
-            "One tile is missing. Which tile does an image of several tiles have besides?",
-        ),
-        Misconception(
-            "only image tokens count",
-            lambda rows, columns, count: (rows * columns + (rows * columns > 1)) * count,
-            "All image tokens are there. Now count the tokens around them.",
-        ),
-    ),
-)
+# 4. What does an image take? `image_cost` is next door.
 
 
 # 5. Another sense

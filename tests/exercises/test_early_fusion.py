@@ -46,11 +46,16 @@ def assert_places(input_ids, patch_id, image_tokens):
     assert places == made, f"{made} image tokens have {places} places"
 
 
-def counted_length(rows, columns, tokens_per_tile):
-    if rows * columns == 1:
-        return tokens_per_tile + 3
-    tiles, between_tiles, ends_of_rows = rows * columns + 1, rows * (columns - 1), rows
-    return tiles * tokens_per_tile + between_tiles + ends_of_rows + 3
+def counted_cost(rows, columns, tokens_per_tile, layers, kv_heads, head_dim):
+    tiles = rows * columns
+    tokens = tokens_per_tile + 3 if tiles == 1 else tokens_per_tile * (tiles + 1) + tiles + 3
+    return tokens, tokens * layers * kv_heads * head_dim * 4
+
+
+def named_cost(rows, columns, tokens_per_tile, layers, kv_heads, head_dim):
+    tokens = len(image_token_names(rows, columns, tokens_per_tile))
+    one_layer = torch.zeros(2, kv_heads, head_dim, dtype=torch.bfloat16)  # the key and value of one token
+    return torch.tensor(tokens), tokens * layers * one_layer.nbytes
 
 
 def loop_weave(embeddings, input_ids, patch_id, image_tokens, audio_id, audio_tokens):
@@ -71,13 +76,17 @@ RIGHT = {
     "places": (loop_places, lambda ids, patch_id, count: torch.where(ids == patch_id)[0].reshape(-1, count)),
     "fusion": (package_fusion, loop_fusion),
     "require places": (package_require_places, assert_places),
-    "image length": (counted_length, lambda *sizes: len(image_token_names(*sizes))),
+    "image cost": (counted_cost, named_cost),
     "weave": (loop_weave, fused_twice),
 }
 # Of misconceptions that say in words what is raised: the functions that raise it.
 AS_WRITTEN = {
     "only missing image tokens are an error": lesson._too_few,
+    "each text has all image tokens": lesson._first_text_alone,
     "a tile is a token": lambda ids, patch_id, image: lesson._require_places(ids, patch_id, image[:, :1]),
+    "every number is a token": lambda ids, patch_id, image: lesson._require_places(
+        ids, patch_id, image.reshape(1, -1, 1)
+    ),
     "nobody makes this mistake": lambda input_ids, patch_id, image_tokens: len(input_ids),
 }
 
@@ -117,6 +126,25 @@ def test_an_error_must_name_both_numbers():
 
     verdict = lesson.require_places.check(vague)
     assert not verdict.is_right and "an error without both numbers: they do not fit" in verdict.text
+
+
+def each_row_alone(input_ids, patch_id, image_tokens):
+    for row in input_ids:
+        assert_places(row, patch_id, image_tokens)
+
+
+def numel_is_counted(input_ids, patch_id, image_tokens):
+    assert (input_ids == patch_id).sum() == image_tokens.numel(), "they do not fit"
+
+
+@pytest.mark.parametrize(
+    ("needless", "both", "hint"),
+    [(each_row_alone, 6, "in which texts"), (numel_is_counted, 1, "a vector of D")],
+)
+def test_a_needless_error_is_called_so(needless, both, hint):
+    verdict = lesson.require_places.check(needless)
+    assert f"an error, though both numbers are {both}'" in verdict.text
+    assert hint in verdict.text.rpartition("Hint: ")[2]
 
 
 def test_a_blank_is_not_tried():

@@ -1,5 +1,6 @@
 """The lessons' figures show the numbers that they are given."""
 
+import pytest
 import torch
 from PIL import Image
 
@@ -21,10 +22,26 @@ def test_places_of_image_tokens():
 
 def test_looks_at_a_picture_are_areas():
     looks = torch.zeros(2, 16)
-    looks[1, 5] = 0.5
+    looks[1, 5], looks[1, 6] = 0.5, 0.25
     figure = fusion.draw_looks(Image.new("RGB", (112, 112)), looks, ["layer 0", "layer 1"], torch.arange(16) == 5)
-    sizes = [max(float(size) for group in axis.collections for size in group.get_sizes()) for axis in figure.axes[:2]]
-    assert sizes[1] > sizes[0]
+    discs = figure.axes[1].collections[0].get_sizes()
+    assert discs[5] == 2 * discs[6] > 0 and discs.sum() == discs[5] + discs[6]
+    assert figure.axes[1].get_title() == "layer 1\n75% on the picture,\n50% in the frames"
+    legend = {text.get_text(): handle.get_sizes()[0] for text, handle in scale_of(figure)}
+    assert legend["50%"] == pytest.approx(float(discs[5]))
+
+
+def scale_of(figure):
+    (legend,) = figure.legends
+    return zip(legend.get_texts(), legend.legend_handles, strict=True)
+
+
+def test_what_is_found_is_in_percent_beside_chance():
+    (axis,) = fusion.draw_found({"last": torch.tensor([0.9, 0.2]), "mark": torch.tensor([0.1, 0.3])}, chance=0.15).axes
+    heights = [[round(float(bar.get_height())) for bar in bars] for bars in axis.containers]
+    assert heights == [[90, 20], [10, 30]] and lines(axis) == [[15.0, 15.0]]
+    places = [[bar.get_x() + bar.get_width() / 2 for bar in bars] for bars in axis.containers]
+    assert all(left < layer < right for layer, (left, right) in enumerate(zip(*places, strict=True)))
 
 
 def test_masks_are_drawn_as_they_are():
