@@ -19,7 +19,7 @@ TESTS := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 PYTEST := -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help tour lab test lint check check-scout check-oldest fuzz benchmark docs test-docs setup clean
+.PHONY: help tour lab test lint check check-scout check-oldest fuzz benchmark benchmark-gpu docs test-docs setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ fuzz: $(READY) ## compare random configurations with Hugging Face for MINUTES=10
 
 benchmark: $(READY) ## time the CPU paths against Hugging Face
 	HF_HUB_OFFLINE=1 $(RUN) -m llama4_explained benchmark cpu
+
+benchmark-gpu: $(READY) ## measure the kernels beside other libraries' on a CUDA device, write and draw the results
+	$(RUN) kernels/benchmarks matmul_int4 moe_decode moe_prefill
+	$(RUN) kernels/benchmarks chart
 
 docs: $(DOCS_READY) ## build the documentation site, and test it in a browser if there is Chromium
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(RUN) docs/generate.py

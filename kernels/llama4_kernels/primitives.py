@@ -1,0 +1,95 @@
+"""What several kernels share: codes to numbers, starting before the previous kernel ends, sums of several programs.
+
+The interpreter knows no PTX: there, and only there, `PTX` is False and the same is said in Triton's own operations.
+"""
+
+import os
+
+import torch
+import triton
+import triton.language as tl
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+# Two words at a time: shift, then one instruction that keeps four bits of each and puts them below 0x4300. A bfloat16
+# with these upper bits is 128 + its lower four bits, exactly.
+_UNPACK = "{ .reg .b32 t; shr.u32 t, $1, %d; lop3.b32 $0, t, 0x000F000F, 0x43004300, 0xEA; }"
+UNPACK: tl.constexpr = tl.constexpr(tuple(_UNPACK % shift for shift in (0, 4, 8, 12)))
+
+# One thread asks for a run of memory, which the second-level cache then fetches on its own.
+PREFETCH: tl.constexpr = tl.constexpr(
+    "{ .reg .pred p; .reg .b32 t; mov.u32 t, %tid.x; setp.eq.u32 p, t, 0;"
+    " @p cp.async.bulk.prefetch.L2.global [$1], $2; mov.u32 $0, 0; }"
+)
+
+
+@triton.jit
+def unpack_int4(words, PLACE: tl.constexpr, PTX: tl.constexpr):
+    """128 + the code at PLACE (0 ... 3, lowest bits first) of each 16-bit word, as bfloat16."""
+    if PTX:
+        return tl.inline_asm_elementwise(UNPACK[PLACE], "=r,r", [words], dtype=tl.bfloat16, is_pure=True, pack=2)
+    else:
+        return (((words >> (4 * PLACE)) & 15) | 0x4300).to(tl.bfloat16, bitcast=True)
+
+
+@triton.jit
+def scale_of(pair):
+    """float32 scale from the lower half of a 32-bit number; bfloat16 is float32's upper half."""
+    return (pair << 16).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def zero_of(pair):
+    """float32 zero from the upper half of a 32-bit number."""
+    return (pair & -65536).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def prefetch(pointer, BYTES: tl.constexpr):
+    """Have the next BYTES (a multiple of 16) fetched into the second-level cache."""
+    tl.inline_asm_elementwise(PREFETCH, "=r,l,n", [pointer, BYTES], dtype=tl.int32, is_pure=False, pack=1)
+
+
+@triton.jit
+def wait_for_previous(PTX: tl.constexpr):
+    """From here on, all that earlier kernels wrote is there. What stands before this overlaps with their end."""
+    if PTX:
+        tl.extra.cuda.gdc_wait()
+
+
+@triton.jit
+def let_next_start(PTX: tl.constexpr):
+    """The next kernel may be brought onto the multiprocessors, up to its own `wait_for_previous`."""
+    if PTX:
+        tl.extra.cuda.gdc_launch_dependents()
+
+
+@triton.jit
+def store_sum(out_ptr, partial_ptr, counter_ptr, value, offset, mask, size, part, PARTS: tl.constexpr):
+    """Store the sum over PARTS programs of `value`: who comes last adds up, always in the same order.
+
+    Each program writes its value to [part, offset] of the partial sums, then counts itself. The counter is left at 0.
+    """
+    if PARTS == 1:
+        tl.store(out_ptr + offset, value.to(out_ptr.dtype.element_ty), mask=mask)
+    else:
+        tl.store(partial_ptr + part * size + offset, value, mask=mask)
+        tl.debug_barrier()  # all threads have written before one of them counts
+        if tl.atomic_add(counter_ptr, 1, sem="acq_rel", scope="gpu") == PARTS - 1:
+            total = tl.load(partial_ptr + offset, mask=mask, other=0.0, cache_modifier=".cg")
+            for other in tl.static_range(1, PARTS):
+                total += tl.load(partial_ptr + other * size + offset, mask=mask, other=0.0, cache_modifier=".cg")
+            tl.store(out_ptr + offset, total.to(out_ptr.dtype.element_ty), mask=mask)
+            tl.store(counter_ptr, 0)
+
+
+_counters: dict[tuple[int, int], torch.Tensor] = {}
+
+
+def counters(device: torch.device, count: int) -> torch.Tensor:
+    """`count` zeros to count in, which kernels leave at zero. One set a stream: its kernels follow each other."""
+    stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
+    key = (device.index or 0, stream)
+    if key not in _counters or len(_counters[key]) < count:
+        _counters[key] = torch.zeros(max(count, 4096), dtype=torch.int32, device=device)
+    return _counters[key]

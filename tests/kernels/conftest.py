@@ -1,0 +1,36 @@
+"""Kernels run on the GPU if there is one, else on the CPU in Triton's interpreter."""
+
+import os
+
+import pytest
+import torch
+
+HAS_GPU = torch.cuda.is_available()
+if not HAS_GPU:
+    os.environ["TRITON_INTERPRET"] = "1"  # before any kernel is imported
+
+pytest.importorskip("triton", reason="Triton has no build for this machine")
+
+if not HAS_GPU:
+    import triton_interpreter
+
+    triton_interpreter.mend()
+
+
+@pytest.fixture
+def device() -> str:
+    return "cuda" if HAS_GPU else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def nan_in_new_memory(monkeypatch):
+    """`torch.empty` gives NaN, so that a number which is not stored shows."""
+    empty, new_empty = torch.empty, torch.Tensor.new_empty
+
+    def filled(tensor):
+        return tensor.fill_(float("nan")) if tensor.is_floating_point() else tensor
+
+    monkeypatch.setattr(torch, "empty", lambda *args, **kwargs: filled(empty(*args, **kwargs)))
+    monkeypatch.setattr(
+        torch.Tensor, "new_empty", lambda self, *args, **kwargs: filled(new_empty(self, *args, **kwargs))
+    )
