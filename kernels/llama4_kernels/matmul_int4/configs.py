@@ -52,13 +52,13 @@ def fused_config(num_tokens: int, num_rows: int) -> Config:
     Tiles of 128 x 128 leave room for two programs on a multiprocessor: one multiplies while the other turns codes into
     numbers. For fewer tokens tiles are narrower. Where there are fewer tiles than multiprocessors, K is split.
     """
-    narrow = num_rows < 8192
+    narrow, narrowest = num_rows < 8192, num_rows <= 5120
     if num_tokens <= 32:
-        return Config(64, 32, 4 if narrow else 1, 1, 4, 3)
+        return Config(64, 32, 4, 1, 4, 3) if narrow else Config(128, 32, 1, 1, 4, 3)
     if num_tokens <= 64:
-        return Config(64, 64, 4, 1, 4, 3) if narrow else Config(128, 64, 1, 1, 8, 3)
+        return Config(64, 64, 4, 1, 4, 3) if narrowest else Config(128, 64, 4 if narrow else 1, 1, 8, 3)
     if num_tokens <= 128:
-        return Config(128, 128, 3, 1, 8, 3) if narrow else Config(128, 64, 1, 1, 4, 3)
+        return Config(128, 128, 3, 1, 8, 3) if narrowest else Config(128, 64, 1, 1, 4, 3)
     if num_tokens <= 256 and narrow:
-        return Config(128, 64, 2 if num_rows <= 5120 else 1, 1, 4, 3)
+        return Config(128, 64, 2 if narrowest else 1, 1, 4, 3)
     return Config(128, 128, 1, 1, 8, 3)
