@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -205,7 +206,40 @@ def test_a_bit_is_worth_the_ratio_of_the_numbers_of_steps(finer, coarser):
     weight = random_tensor(64, 1024)
     ratio = (2 ** BITS[finer] - 1) / (2 ** BITS[coarser] - 1)
     gain = 20 * torch.tensor(ratio).log10().item()
-    assert sqnr(weight, PRESETS[finer]) - sqnr(weight, PRESETS[coarser]) == pytest.approx(gain, abs=0.2)
+    assert sqnr(weight, QuantizationConfig(finer)) - sqnr(weight, QuantizationConfig(coarser)) == pytest.approx(
+        gain, abs=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "nearest", "searched"),
+    [
+        ("int4", random_tensor, 19.9, 20.4), ("int3", random_tensor, 13.3, 14.6), ("int2", random_tensor, 6.0, 8.7),
+        ("int4", heavy_tailed, 15.6, 16.0), ("int3", heavy_tailed, 9.7, 10.7), ("int2", heavy_tailed, 4.6, 6.5),
+    ],
+)  # fmt: skip
+def test_a_search_for_the_range_gains_what_the_docstring_says(name, weights, nearest, searched):
+    weight = weights(512, 1024)
+    assert sqnr(weight, QuantizationConfig(name)) == pytest.approx(nearest, abs=0.2)
+    assert sqnr(weight, PRESETS[name]) == pytest.approx(searched, abs=0.2)
+
+
+@pytest.mark.parametrize("config", [config for config in INTEGER_FORMATS if config.group_size != 1], ids=str)
+def test_a_search_takes_the_best_range_of_every_group(config):
+    """No group is further off than with the whole range, and than with any other range that was to be tried."""
+    weight, size = heavy_tailed(8, 300), config.group_size or 300
+
+    def errors(tried, factors):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(number_formats, "RANGES", factors)
+            moved = dequantize(quantize_tensor(weight, tried)).double() - weight.double()
+        return torch.nn.functional.pad(moved, (0, -300 % size)).unflatten(-1, (-1, size)).pow(2).sum(-1)
+
+    whole, search = errors(config, (1,)), replace(config, clip_search=True)
+    found = errors(search, number_formats.RANGES)
+    assert (found <= whole * (1 + 1e-6)).all() and (found < 0.99 * whole).any() == (config.bits < 8)
+    for part in number_formats.RANGES[1:]:
+        assert (found <= errors(search, (1, part)) * (1 + 1e-6)).all()
 
 
 def test_heavy_tails_need_small_groups_or_fp8():
@@ -313,8 +347,11 @@ def test_impossible_settings_are_refused(settings, message):
     ("value", "message"),
     [
         ("int16", "'int16'; choose one of int8, int4, int3, int2, fp8"),
-        ({"format": "int4"}, "has the keys format, group_size, symmetric; got format"),
-        ({"format": "int4", "group_size": 4, "symmetric": True, "bits": 4}, "got format, group_size, symmetric, bits"),
+        ({"format": "int4"}, "has the keys format, group_size, symmetric, clip_search; got format"),
+        (
+            {"format": "int4", "group_size": 4, "symmetric": True, "bits": 4},
+            "got format, group_size, symmetric, bits",
+        ),
     ],
 )
 def test_unknown_formats_are_refused(value, message):
