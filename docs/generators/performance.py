@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from benchmarks.chart import draw_chart
-from benchmarks.results import FOLDER, Record, load, shortest_us
+from benchmarks.results import FOLDER, Record, load, shortest_us, size_of
 
 from .model_card import as_png
 from .reports import WIDE
@@ -47,13 +47,14 @@ def section(source: SourceFolder, path: Path) -> str:
     )
     ops = ", ".join(sorted({record["op"] for record in records}))
     head = f"## {gpus}{results['device']}: {ops}\n\nMeasured with {made_with}.\n"
-    if not all("M" in record and "bytes" in record for record in records):
+    size = size_of(records)
+    if not all(size in record and "bytes" in record for record in records):
         return f"{head}\n{list_of_records(records)}"
     source.write(f"figures/{path.stem}.png", picture(results))
     alt = f"Time of one call of {ops} against the number of tokens, a line for each implementation. The tables say it."
     image = f"```{{image}} figures/{path.stem}.png\n:alt: {alt}\n```"
     cases = dict.fromkeys(record["case"] for record in records)
-    tables = [case_table([record for record in records if record["case"] == case], results) for case in cases]
+    tables = [case_table([record for record in records if record["case"] == case], results, size) for case in cases]
     return "\n".join([head, READING.format(**results), "", image, "", *tables])
 
 
@@ -65,20 +66,21 @@ def picture(results: dict[str, Any]) -> bytes:
         plt.close(figure)
 
 
-def case_table(records: Sequence[Record], results: dict[str, Any]) -> str:
-    """A row for each number of tokens, a column for each implementation."""
+def case_table(records: Sequence[Record], results: dict[str, Any], size: str) -> str:
+    """A row for each number of tokens (or context), a column for each implementation."""
     impls = list(dict.fromkeys(record["impl"] for record in records))
-    times = {(record["M"], record["impl"]): record for record in records}
+    times = {(record[size], record["impl"]): record for record in records}
     rows = []
-    for tokens in sorted({record["M"] for record in records}):
+    for tokens in sorted({record[size] for record in records}):
         cells = [f"{times[tokens, impl]['us_median']:.1f}" if (tokens, impl) in times else "" for impl in impls]
         ours = times.get((tokens, "ours"))
         rows.append([str(tokens), *cells, f"{max(shortest_us(ours, results)) / ours['us_median']:.0%}" if ours else ""])
     errors = [f"{max(record['rel_error'] for record in records if record['impl'] == impl):.1e}" for impl in impls]
     rows.append(["largest relative error", *errors, ""])
-    names = ["tokens", *impls, "ours, of the limit"]
+    names = ["tokens" if size == "M" else size, *impls, "ours, of the limit"]
     first = records[0]
-    return f"### {first['case']}, {first['N']:,} x {first['K']:,}\n\n{table(names, rows, names)}"
+    shape = f", {first['N']:,} x {first['K']:,}" if "N" in first else ""
+    return f"### {first['case']}{shape}\n\n{table(names, rows, names)}"
 
 
 def list_of_records(records: Sequence[Record]) -> str:

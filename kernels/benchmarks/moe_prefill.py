@@ -43,9 +43,9 @@ def _grouped(device: torch.device) -> Callable[[int], Work]:
         chosen, order = index.flatten().sort(stable=True)
         ends = torch.searchsorted(chosen, every, right=True).int()
         scaled = (x * score)[order]
-        gate, up = torch._grouped_mm(scaled, gate_up, offs=ends).chunk(2, dim=-1)
+        gate, up = F.grouped_mm(scaled, gate_up, offs=ends).chunk(2, dim=-1)
         out = torch.empty_like(x)
-        out[order] = torch._grouped_mm(F.silu(gate) * up, down, offs=ends)
+        out[order] = F.grouped_mm(F.silu(gate) * up, down, offs=ends)
         return out
 
     return lambda num_tokens: _work(run, num_tokens, experts, gate_up.nbytes + down.nbytes)
