@@ -16,7 +16,7 @@ from llama4_explained.show.files import save_figure
 from .results import Record, shortest_us, size_of
 
 COLUMNS = 2
-OURS = {"ours": BLUE, "ours (fused)": SKY_BLUE, "ours (dequantise, then torch)": GREEN}
+OURS = (BLUE, SKY_BLUE, GREEN)
 PEERS = (VERMILION, ORANGE, PURPLE, BLACK, GREY)
 MARKERS = "sD^vPX*"
 LABELS = {"M": "tokens", "batch": "sequences", "context": "tokens of context"}
@@ -59,7 +59,7 @@ def _draw_case(panel: Axes, records: list[Record], styles: dict[str, dict[str, A
             panel.plot(*zip(*points, strict=True), label=impl, **style)
     limit = sorted((r[size], max(shortest_us(r, results))) for r in records if r["impl"] == "ours")
     if limit:
-        panel.plot(*zip(*limit, strict=True), color=BLACK, linestyle=":", label="the device's limit for int4")
+        panel.plot(*zip(*limit, strict=True), color=BLACK, linestyle=":", label="the device's limit for ours")
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     ticks = sorted({record[size] for record in records})
@@ -78,12 +78,14 @@ def _title(record: Record) -> str:
 
 def _styles(impls: list[str]) -> dict[str, dict[str, Any]]:
     """Ours in cold colours and in front, what the public function does thickest; peers thin, each with its marker."""
-    peers = zip((impl for impl in impls if impl not in OURS), itertools.cycle(PEERS), itertools.cycle(MARKERS))
-    styles = {
+    ours = sorted((impl for impl in impls if impl.startswith("ours")), key=lambda impl: impl != "ours")
+    peers = (impl for impl in impls if impl not in ours)
+    styles: dict[str, dict[str, Any]] = {
         impl: {"color": color, "marker": "o", "markersize": 3, "linewidth": 1.2, "zorder": 3}
-        for impl, color in OURS.items()
+        for impl, color in zip(ours, itertools.cycle(OURS))
     }
-    styles["ours"] |= {"markersize": 5, "linewidth": 2.5, "zorder": 4}
-    for impl, color, marker in peers:
+    if "ours" in styles:
+        styles["ours"] |= {"markersize": 5, "linewidth": 2.5, "zorder": 4}
+    for impl, color, marker in zip(peers, itertools.cycle(PEERS), itertools.cycle(MARKERS)):
         styles[impl] = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1, "zorder": 2}
     return {impl: styles[impl] for impl in impls}

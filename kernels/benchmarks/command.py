@@ -15,7 +15,7 @@ from .tasks import measure_all
 from .timing import graph_clock, measure_roofs
 
 # An op is the file of its name: `tasks(device)` there gives what is to be measured.
-OPS = ("matmul_int4", "moe_decode", "moe_prefill")
+OPS = ("matmul_int4", "matmul_int8", "matmul_fp8", "moe_decode", "moe_prefill", "attention_decode")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,7 +5,13 @@ Every operation is a folder: `reference.py` says in plain PyTorch what is comput
 and how fast it is. On a machine without CUDA the public functions run the specification.
 """
 
+from .attention import QuantizedKeys, attention_decode, quantize_keys
+from .matmul_fp8 import Fp8Matrix, matmul_fp8
 from .matmul_int4 import Int4Matrix, matmul_int4, pack_int4
+from .matmul_int8 import Int8Matrix, matmul_int8
 from .moe_int4 import Int4Expert, moe_int4, stack_experts
 
-__all__ = ["Int4Expert", "Int4Matrix", "matmul_int4", "moe_int4", "pack_int4", "stack_experts"]
+__all__ = [
+    "Fp8Matrix", "Int4Expert", "Int4Matrix", "Int8Matrix", "QuantizedKeys", "attention_decode", "matmul_fp8",
+    "matmul_int4", "matmul_int8", "moe_int4", "pack_int4", "quantize_keys", "stack_experts",
+]  # fmt: skip

@@ -1,0 +1,82 @@
+"""`matmul_int8`: checks what it is given, chooses how to compute it, and starts the kernel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .configs import Config, fused_tokens, product_config
+from .reference import Int8Matrix, matmul_int8_reference
+
+
+def matmul_int8(x: Tensor, matrix: Int8Matrix) -> Tensor:
+    """x times the transposed int8 matrix, summed up in float32.
+
+    Few and many tokens are computed in two ways; `configs.py` and the README say why. On a machine without CUDA this
+    is `matmul_int8_reference`.
+
+    Shapes: x [..., K] -> [..., N], of x's type; on CUDA bfloat16, elsewhere any floating type.
+    Errors: ValueError if the last axis of x is not K, x is of another type, or the two are on different devices.
+    Differs: for many tokens every weight is rounded to bfloat16 before the product, as a bfloat16 model's are.
+    """
+    num_rows, width = matrix.shape
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise ValueError(f"x must be [..., {width}] for a matrix [{num_rows}, {width}], got {list(x.shape)}")
+    if x.device != matrix.codes.device:
+        raise ValueError(f"x is on {x.device}, the matrix on {matrix.codes.device}; move one of them")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be of a floating type, got {x.dtype}")
+    if not x.is_cuda:
+        return matmul_int8_reference(x, matrix)
+    if x.dtype != torch.bfloat16:
+        raise ValueError(f"x must be bfloat16 on CUDA, got {x.dtype}; convert it, or use matmul_int8_reference")
+    tokens = x.reshape(-1, width)
+    if tokens.stride(-1) != 1:
+        tokens = tokens.contiguous()
+    if len(tokens) == 0:
+        product = tokens.new_empty(0, num_rows)
+    elif len(tokens) <= fused_tokens(num_rows):
+        product = run_product(tokens, matrix, product_config(len(tokens), num_rows, width))
+    else:
+        product = F.linear(tokens, run_dequantize(matrix))
+    return product.view(*x.shape[:-1], num_rows)
+
+
+def run_product(x: Tensor, matrix: Int8Matrix, config: Config) -> Tensor:
+    """[M, K] -> [M, N] by `product_kernel`, for any M."""
+    from ..primitives import INTERPRETED, counters
+    from .kernel import product_kernel
+
+    num_rows, width = matrix.shape
+    programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
+    out = x.new_empty(len(x), num_rows)
+    partial, counter = out, out  # not used
+    if config.splits > 1:
+        partial = torch.empty(config.splits, len(x), num_rows, dtype=torch.float32, device=x.device)
+        counter = counters(x.device, programs)
+    # Bulk prefetches start at multiples of 16 bytes. Two steps of each row are what a program first waits for.
+    aligned = width % 16 == 0 and matrix.codes.data_ptr() % 16 == 0 and not INTERPRETED
+    ahead = min(2, width // config.depth // config.splits) * config.depth if aligned else 0
+    policy = "evict_first" if len(x) <= config.tokens else ""  # nobody else reads these weights
+    options = {"PTX": False} if INTERPRETED else {"PTX": True, "launch_pdl": True}
+    product_kernel[(programs, config.splits)](
+        x, matrix.codes, matrix.scale, out, partial, counter, len(x), num_rows, x.stride(0), width,
+        config.rows, config.tokens, config.splits, config.depth, 16, policy, ahead, config.stages,
+        num_warps=config.warps, **options,
+    )  # fmt: skip
+    return out
+
+
+def run_dequantize(matrix: Int8Matrix) -> Tensor:
+    """The whole matrix in bfloat16 [N, K], by `dequantize_kernel`."""
+    from ..primitives import INTERPRETED
+    from .kernel import dequantize_kernel
+
+    num_rows, width = matrix.shape
+    out = torch.empty(num_rows, width, dtype=torch.bfloat16, device=matrix.codes.device)
+    depth = 1024
+    dequantize_kernel[(num_rows, -(-width // depth))](
+        matrix.codes, matrix.scale, out, width, depth, PTX=not INTERPRETED, num_warps=4
+    )
+    return out
