@@ -93,3 +93,19 @@ def counters(device: torch.device, count: int) -> torch.Tensor:
     if key not in _counters or len(_counters[key]) < count:
         _counters[key] = torch.zeros(max(count, 4096), dtype=torch.int32, device=device)
     return _counters[key]
+
+
+def workspace(
+    x: torch.Tensor, num_rows: int, programs: int, splits: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """For `store_sum`: a bfloat16 product [M, num_rows], partial sums, and a counter for each of `programs`."""
+    out = torch.empty(len(x), num_rows, dtype=torch.bfloat16, device=x.device)
+    if splits == 1:
+        return out, out, out  # no sums of parts, nothing to count
+    partial = torch.empty(splits, len(x), num_rows, dtype=torch.float32, device=x.device)
+    return out, partial, counters(x.device, programs)
+
+
+def launch_options() -> dict[str, bool]:
+    """Of kernels that call `wait_for_previous`: they are launched while the previous one still runs."""
+    return {"PTX": False} if INTERPRETED else {"PTX": True, "launch_pdl": True}

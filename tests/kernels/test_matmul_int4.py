@@ -152,7 +152,7 @@ def test_without_a_gpu_any_floating_type_runs():
     "call, message",
     [
         (lambda x, matrix: matmul_int4(x[:, 1:], matrix), r"x must be \[\.\.\., 256\] for a matrix \[40, 256\], got"),
-        (lambda x, matrix: matmul_int4(x.int(), matrix), "floating type, got torch.int32"),
+        (lambda x, matrix: matmul_int4(x.int(), matrix), "floating type of 16 bits or more, got torch.int32"),
         (lambda x, matrix: matmul_int4(x.to("meta"), matrix), "x is on meta, the matrix on"),
         (lambda x, matrix: pack_int4(torch.zeros(4, 256), torch.ones(4, 2).bfloat16()), "codes must be uint8"),
         (

@@ -160,7 +160,7 @@ CODES, SCALE = torch.zeros(4, 256, dtype=torch.uint8), torch.ones(4).bfloat16()
     "call, message",
     [
         (lambda x, matrix: matmul_int8(x[:, 1:], matrix), r"x must be \[\.\.\., 256\] for a matrix \[40, 256\], got"),
-        (lambda x, matrix: matmul_int8(x.int(), matrix), "floating type, got torch.int32"),
+        (lambda x, matrix: matmul_int8(x.int(), matrix), "floating type of 16 bits or more, got torch.int32"),
         (lambda x, matrix: matmul_int8(x.to("meta"), matrix), "x is on meta, the matrix on"),
         (lambda x, matrix: Int8Matrix(CODES.float(), SCALE), "codes must be uint8"),
         (lambda x, matrix: Int8Matrix(CODES[0], SCALE), r"codes must be uint8 \[N, K\], got torch.uint8 \[256\]"),

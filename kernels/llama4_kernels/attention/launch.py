@@ -52,7 +52,7 @@ def attention_decode(query: Tensor, keys: Keys, values: Keys, length: Tensor, sc
 
 def run_decode(query: Tensor, keys: Keys, values: Keys, length: Tensor, scale: float, config: DecodeConfig) -> Tensor:
     """The kernel with given sizes."""
-    from ..primitives import INTERPRETED, counters
+    from ..primitives import counters, launch_options
     from .kernel import decode_kernel
 
     if isinstance(keys, QuantizedKeys) and isinstance(values, QuantizedKeys):
@@ -69,10 +69,9 @@ def run_decode(query: Tensor, keys: Keys, values: Keys, length: Tensor, scale: f
     group = query.shape[1] // heads
     out = torch.empty_like(query)
     partial = torch.empty(rows * heads, config.splits, LARGEST_GROUP, 130, dtype=torch.float32, device=query.device)
-    options = {"PTX": not INTERPRETED} | ({} if INTERPRETED else {"launch_pdl": True})
     decode_kernel[(rows * heads, config.splits)](
         query, key, key_scale, value, value_scale, length, out, partial, counters(query.device, rows * heads), room,
         scale, heads, group, LARGEST_GROUP, bits, config.keys, config.splits, config.stages, num_warps=config.warps,
-        **options,
+        **launch_options(),
     )  # fmt: skip
     return out

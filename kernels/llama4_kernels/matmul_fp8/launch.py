@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..inputs import as_rows, check_input
 from .configs import RUN, Config, product_config
 from .reference import Fp8Matrix, matmul_fp8_reference
 
@@ -19,19 +20,10 @@ def matmul_fp8(x: Tensor, matrix: Fp8Matrix) -> Tensor:
     Differs: 128 products at a time are added up as Hopper's tensor cores do it, in 14 bits; the rest in float32.
     """
     num_rows, width = matrix.shape
-    if x.ndim == 0 or x.shape[-1] != width:
-        raise ValueError(f"x must be [..., {width}] for a matrix [{num_rows}, {width}], got {list(x.shape)}")
-    if x.device != matrix.codes.device:
-        raise ValueError(f"x is on {x.device}, the matrix on {matrix.codes.device}; move one of them")
-    if x.dtype not in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
-        raise ValueError(f"x must be of a floating type of 16 bits or more, got {x.dtype}")
+    check_input(x, matrix.shape, matrix.codes.device, "matmul_fp8_reference")
     if not x.is_cuda:
         return matmul_fp8_reference(x, matrix)
-    if x.dtype != torch.bfloat16:
-        raise ValueError(f"x must be bfloat16 on CUDA, got {x.dtype}; convert it, or use matmul_fp8_reference")
-    tokens = x.reshape(-1, width)
-    if tokens.stride(-1) != 1:
-        tokens = tokens.contiguous()
+    tokens = as_rows(x)
     if len(tokens) == 0:
         product = tokens.new_empty(0, num_rows)
     else:
@@ -41,39 +33,33 @@ def matmul_fp8(x: Tensor, matrix: Fp8Matrix) -> Tensor:
 
 def run_round(x: Tensor) -> tuple[Tensor, Tensor]:
     """`round_tokens` by `round_kernel`: [M, K] -> float8_e4m3fn [M, K], float32 [M]."""
-    from ..primitives import INTERPRETED
+    from ..primitives import launch_options
     from .kernel import round_kernel
 
     num_tokens, width = x.shape
     codes = torch.empty(num_tokens, width, dtype=torch.float8_e4m3fn, device=x.device)
     scale = torch.empty(num_tokens, dtype=torch.float32, device=x.device)
-    options = {"PTX": False} if INTERPRETED else {"PTX": True, "launch_pdl": True}
     round_kernel[(num_tokens,)](
-        x, codes, scale, x.stride(0), width, 1 << (width - 1).bit_length(), num_warps=8, **options
+        x, codes, scale, x.stride(0), width, 1 << (width - 1).bit_length(), num_warps=8, **launch_options()
     )
     return codes, scale
 
 
 def run_product(x: Tensor, x_scale: Tensor, matrix: Fp8Matrix, config: Config) -> Tensor:
     """e4m3 [M, K] and float32 [M] -> bfloat16 [M, N] by `product_kernel`, for any M."""
-    from ..primitives import INTERPRETED, counters
+    from ..primitives import INTERPRETED, launch_options, workspace
     from .kernel import product_kernel
 
     num_rows, width = matrix.shape
     programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
-    out = x.new_empty(len(x), num_rows, dtype=torch.bfloat16)
-    partial, counter = out, out  # not used
-    if config.splits > 1:
-        partial = torch.empty(config.splits, len(x), num_rows, dtype=torch.float32, device=x.device)
-        counter = counters(x.device, programs)
+    out, partial, counter = workspace(x, num_rows, programs, config.splits)
     # Bulk prefetches start at multiples of 16 bytes. Two steps of each row are what a program first waits for.
     aligned = width % 16 == 0 and matrix.codes.data_ptr() % 16 == 0 and not INTERPRETED
     ahead = min(2, width // config.depth // config.splits) * config.depth if aligned else 0
     policy = "evict_first" if len(x) <= config.tokens else ""  # nobody else reads these weights
-    options = {"PTX": False} if INTERPRETED else {"PTX": True, "launch_pdl": True}
     product_kernel[(programs, config.splits)](
         x, x_scale, matrix.codes, matrix.scale, out, partial, counter, len(x), num_rows, width,
         config.rows, config.tokens, config.splits, config.depth, min(RUN, config.depth), 16, policy, ahead,
-        config.stages, num_warps=config.warps, **options,
+        config.stages, num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     return out

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..inputs import as_rows, check_input
 from .configs import DECODE_TOKENS, Config, decode_config, fused_config, fused_tokens
 from .reference import GROUP, ROWS, Int4Matrix, matmul_int4_reference
 
@@ -20,20 +21,11 @@ def matmul_int4(x: Tensor, matrix: Int4Matrix) -> Tensor:
     Errors: ValueError if the last axis of x is not K, x is of another type, or the two are on different devices.
     Differs: for more than 16 tokens every weight is rounded to bfloat16 before the product, as a bfloat16 model's are.
     """
-    num_rows, width = matrix.shape
-    if x.ndim == 0 or x.shape[-1] != width:
-        raise ValueError(f"x must be [..., {width}] for a matrix [{num_rows}, {width}], got {list(x.shape)}")
-    if x.device != matrix.words.device:
-        raise ValueError(f"x is on {x.device}, the matrix on {matrix.words.device}; move one of them")
-    if not x.is_floating_point():
-        raise ValueError(f"x must be of a floating type, got {x.dtype}")
+    num_rows = matrix.shape[0]
+    check_input(x, matrix.shape, matrix.words.device, "matmul_int4_reference")
     if not x.is_cuda:
         return matmul_int4_reference(x, matrix)
-    if x.dtype != torch.bfloat16:
-        raise ValueError(f"x must be bfloat16 on CUDA, got {x.dtype}; convert it, or use matmul_int4_reference")
-    tokens = x.reshape(-1, width)
-    if tokens.stride(-1) != 1:
-        tokens = tokens.contiguous()
+    tokens = as_rows(x)
     num_tokens = len(tokens)
     if num_tokens == 0:
         product = tokens.new_empty(0, num_rows)
@@ -48,32 +40,34 @@ def matmul_int4(x: Tensor, matrix: Int4Matrix) -> Tensor:
 
 def run_decode(x: Tensor, matrix: Int4Matrix, config: Config) -> Tensor:
     """[M, K] -> [M, N] by `decode_kernel`; M is at most `config.tokens`."""
+    from ..primitives import launch_options, workspace
     from .kernel import decode_kernel
 
     (num_rows, width), num_groups = matrix.shape, matrix.words.shape[1]
     steps = num_groups // config.groups
     ahead = min(4096, steps // config.splits * config.groups * ROWS * GROUP // 2)
-    out, partial, counter, options = _workspace(x, num_rows, config)
-    grid = (-(-num_rows // config.rows), config.splits)
-    decode_kernel[grid](
+    programs = -(-num_rows // config.rows)
+    out, partial, counter = workspace(x, num_rows, programs, config.splits)
+    decode_kernel[(programs, config.splits)](
         x, matrix.words, matrix.scales, out, partial, counter, len(x), num_rows, x.stride(0), width,
         matrix.is_symmetric, config.rows, config.tokens, config.splits, config.groups, ahead, config.stages,
-        num_warps=config.warps, **options,
+        num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     return out
 
 
 def run_fused(x: Tensor, matrix: Int4Matrix, config: Config) -> Tensor:
     """[M, K] -> [M, N] by `fused_kernel`, for any M."""
+    from ..primitives import launch_options, workspace
     from .kernel import fused_kernel
 
     num_rows, width = matrix.shape
-    out, partial, counter, options = _workspace(x, num_rows, config)
-    grid = (-(-num_rows // config.rows) * -(-len(x) // config.tokens), config.splits)
-    fused_kernel[grid](
+    programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
+    out, partial, counter = workspace(x, num_rows, programs, config.splits)
+    fused_kernel[(programs, config.splits)](
         x, matrix.words, matrix.scales, out, partial, counter, len(x), num_rows, x.stride(0), width,
         matrix.is_symmetric, config.rows, config.tokens, config.splits, 16, config.stages,
-        num_warps=config.warps, **options,
+        num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     return out
 
@@ -90,17 +84,3 @@ def run_dequantize(matrix: Int4Matrix) -> Tensor:
         matrix.words, matrix.scales, out, num_rows, width, matrix.is_symmetric, 1, PTX=not INTERPRETED, num_warps=4
     )
     return out
-
-
-def _workspace(x: Tensor, num_rows: int, config: Config) -> tuple[Tensor, Tensor, Tensor, dict[str, bool]]:
-    """Room for the product, for partial sums and for counters, and options of the launch."""
-    from ..primitives import INTERPRETED, counters
-
-    out = x.new_empty(len(x), num_rows)
-    programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
-    if config.splits > 1:
-        partial = torch.empty(config.splits, len(x), num_rows, dtype=torch.float32, device=x.device)
-        counter = counters(x.device, programs)
-    else:
-        partial, counter = out, out  # not used
-    return out, partial, counter, {"PTX": not INTERPRETED, "launch_pdl": True} if not INTERPRETED else {"PTX": False}

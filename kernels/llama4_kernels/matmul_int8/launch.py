@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..inputs import as_rows, check_input
 from .configs import Config, fused_tokens, product_config
 from .reference import Int8Matrix, matmul_int8_reference
 
@@ -21,19 +22,10 @@ def matmul_int8(x: Tensor, matrix: Int8Matrix) -> Tensor:
     Differs: for many tokens every weight is rounded to bfloat16 before the product, as a bfloat16 model's are.
     """
     num_rows, width = matrix.shape
-    if x.ndim == 0 or x.shape[-1] != width:
-        raise ValueError(f"x must be [..., {width}] for a matrix [{num_rows}, {width}], got {list(x.shape)}")
-    if x.device != matrix.codes.device:
-        raise ValueError(f"x is on {x.device}, the matrix on {matrix.codes.device}; move one of them")
-    if not x.is_floating_point():
-        raise ValueError(f"x must be of a floating type, got {x.dtype}")
+    check_input(x, matrix.shape, matrix.codes.device, "matmul_int8_reference")
     if not x.is_cuda:
         return matmul_int8_reference(x, matrix)
-    if x.dtype != torch.bfloat16:
-        raise ValueError(f"x must be bfloat16 on CUDA, got {x.dtype}; convert it, or use matmul_int8_reference")
-    tokens = x.reshape(-1, width)
-    if tokens.stride(-1) != 1:
-        tokens = tokens.contiguous()
+    tokens = as_rows(x)
     if len(tokens) == 0:
         product = tokens.new_empty(0, num_rows)
     elif len(tokens) <= fused_tokens(num_rows):
@@ -45,25 +37,20 @@ def matmul_int8(x: Tensor, matrix: Int8Matrix) -> Tensor:
 
 def run_product(x: Tensor, matrix: Int8Matrix, config: Config) -> Tensor:
     """[M, K] -> [M, N] by `product_kernel`, for any M."""
-    from ..primitives import INTERPRETED, counters
+    from ..primitives import INTERPRETED, launch_options, workspace
     from .kernel import product_kernel
 
     num_rows, width = matrix.shape
     programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
-    out = x.new_empty(len(x), num_rows)
-    partial, counter = out, out  # not used
-    if config.splits > 1:
-        partial = torch.empty(config.splits, len(x), num_rows, dtype=torch.float32, device=x.device)
-        counter = counters(x.device, programs)
+    out, partial, counter = workspace(x, num_rows, programs, config.splits)
     # Bulk prefetches start at multiples of 16 bytes. Two steps of each row are what a program first waits for.
     aligned = width % 16 == 0 and matrix.codes.data_ptr() % 16 == 0 and not INTERPRETED
     ahead = min(2, width // config.depth // config.splits) * config.depth if aligned else 0
     policy = "evict_first" if len(x) <= config.tokens else ""  # nobody else reads these weights
-    options = {"PTX": False} if INTERPRETED else {"PTX": True, "launch_pdl": True}
     product_kernel[(programs, config.splits)](
         x, matrix.codes, matrix.scale, out, partial, counter, len(x), num_rows, x.stride(0), width,
         config.rows, config.tokens, config.splits, config.depth, 16, policy, ahead, config.stages,
-        num_warps=config.warps, **options,
+        num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     return out
 

@@ -50,7 +50,7 @@ def run_moe(
     x: Tensor, index: Tensor, score: Tensor, experts: Int4Expert, shared: Int4Expert, config: MoeConfig
 ) -> Tensor:
     """[T, D] -> [T, D] by the two kernels; T * A is at most 64."""
-    from ..primitives import INTERPRETED, counters
+    from ..primitives import counters, launch_options
     from .kernel import down_kernel, gate_up_kernel
 
     hidden_size, width, num_experts = experts.hidden_size, experts.width, experts.gate_up.words.shape[0]
@@ -61,19 +61,18 @@ def run_moe(
     out = torch.empty_like(x)
     slots = 1 + min(num_pairs, num_experts)
     by_pair = num_pairs < num_experts
-    options = {"PTX": not INTERPRETED} | ({} if INTERPRETED else {"launch_pdl": True})
     symmetric = experts.down.is_symmetric
     groups, wide_groups = (2 if size // 128 % 2 == 0 else 1 for size in (hidden_size, width))
     gate_up_kernel[(width // 32, slots)](
         x, index, score, experts.gate_up.words, experts.gate_up.scales, shared.gate_up.words, shared.gate_up.scales,
         hidden, num_tokens, num_pairs, index.shape[1], hidden_size, width, symmetric, by_pair, config.pairs, config.few,
-        groups, config.stages, num_warps=config.warps, **options,
+        groups, config.stages, num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     down_kernel[(hidden_size // config.rows, slots * config.splits)](
         hidden, index, experts.down.words, experts.down.scales, shared.down.words, shared.down.scales, partial,
         counters(x.device, hidden_size // config.rows), out, num_tokens, num_pairs, index.shape[1], width, hidden_size,
         symmetric, by_pair, config.pairs, config.few, config.splits, config.rows, wide_groups, config.stages,
-        num_warps=config.warps, **options,
+        num_warps=config.warps, **launch_options(),
     )  # fmt: skip
     return out
 
