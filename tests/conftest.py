@@ -8,6 +8,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 import torch
 
+if not torch.cuda.is_available():  # Triton reads it once, when it is imported, by whichever test comes first
+    os.environ["TRITON_INTERPRET"] = "1"
+
 torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it does
 
 

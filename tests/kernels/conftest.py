@@ -1,15 +1,11 @@
-"""Kernels run on the GPU if there is one, else on the CPU in Triton's interpreter."""
+"""Kernels run on the GPU if there is one, else on the CPU in Triton's interpreter (see `tests/conftest.py`)."""
 
 import importlib.util
-import os
 
 import pytest
 import torch
 
 HAS_GPU = torch.cuda.is_available()
-if not HAS_GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # before any kernel is imported
-
 KERNELS = ["test_attention*", "test_matmul_*", "test_moe_*", "test_benchmarks*"]
 
 if importlib.util.find_spec("triton") is None:
