@@ -25,7 +25,8 @@ Stored are, for a matrix [N out, K in] with G = ceil(K / group) groups a row (th
 
 The presets of 4 bits and less search for the range of each group: a few large weights are worth clipping if all
 others get smaller steps. Of eight ranges, from the whole one down to 0.44 of it, the one with the least squared error
-is taken. It looks at weights alone, and changes nothing in what is stored.
+is taken. It looks at weights alone, and changes nothing in what is stored. The trained tiny model gains much by it in
+int2 (KL 0.009 for 0.101, 254 for 221 of 256 answers right), in int3 and int4 nothing that 256 questions show.
 
     error in decibels below the weights, groups of 128      4 bits         3 bits        2 bits
     normal weights, to the nearest / with the search     19.9 / 20.4    13.3 / 14.6    6.0 / 8.7

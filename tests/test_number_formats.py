@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from llama4_explained.number_formats import (
     unpack_bits,
 )
 from oracle import random_tensor
+from rounding_noise import decibels, heavy_tailed, sqnr
 
 INTEGER_FORMATS = [
     QuantizationConfig(name, size, symmetric)
@@ -26,22 +26,6 @@ INTEGER_FORMATS = [
     for symmetric in (True, False)
 ]
 ALL_FORMATS = [*INTEGER_FORMATS, PRESETS["fp8"]]
-
-
-def heavy_tailed(*shape: int) -> torch.Tensor:
-    """Student's t with 3 degrees of freedom: mostly small numbers, a few far out."""
-    squares = torch.stack([random_tensor(*shape, seed=seed) for seed in (1, 2, 3)]).pow(2).sum(0)
-    return random_tensor(*shape) * (3 / squares).sqrt()
-
-
-def decibels(signal: torch.Tensor, noise: torch.Tensor | float) -> float:
-    noise = torch.as_tensor(noise).double()
-    return float(10 * torch.log10(signal.double().pow(2).mean() / (noise.pow(2).mean() if noise.ndim else noise)))
-
-
-def sqnr(weight: torch.Tensor, config: QuantizationConfig) -> float:
-    """Power of the weights over power of the rounding error."""
-    return decibels(weight, dequantize(quantize_tensor(weight, config)) - weight)
 
 
 def steps_away(weight: torch.Tensor, config: QuantizationConfig) -> torch.Tensor:
@@ -209,37 +193,6 @@ def test_a_bit_is_worth_the_ratio_of_the_numbers_of_steps(finer, coarser):
     assert sqnr(weight, QuantizationConfig(finer)) - sqnr(weight, QuantizationConfig(coarser)) == pytest.approx(
         gain, abs=0.2
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "weights", "nearest", "searched"),
-    [
-        ("int4", random_tensor, 19.9, 20.4), ("int3", random_tensor, 13.3, 14.6), ("int2", random_tensor, 6.0, 8.7),
-        ("int4", heavy_tailed, 15.6, 16.0), ("int3", heavy_tailed, 9.7, 10.7), ("int2", heavy_tailed, 4.6, 6.5),
-    ],
-)  # fmt: skip
-def test_a_search_for_the_range_gains_what_the_docstring_says(name, weights, nearest, searched):
-    weight = weights(512, 1024)
-    assert sqnr(weight, QuantizationConfig(name)) == pytest.approx(nearest, abs=0.2)
-    assert sqnr(weight, PRESETS[name]) == pytest.approx(searched, abs=0.2)
-
-
-@pytest.mark.parametrize("config", [config for config in INTEGER_FORMATS if config.group_size != 1], ids=str)
-def test_a_search_takes_the_best_range_of_every_group(config):
-    """No group is further off than with the whole range, and than with any other range that was to be tried."""
-    weight, size = heavy_tailed(8, 300), config.group_size or 300
-
-    def errors(tried, factors):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(number_formats, "RANGES", factors)
-            moved = dequantize(quantize_tensor(weight, tried)).double() - weight.double()
-        return torch.nn.functional.pad(moved, (0, -300 % size)).unflatten(-1, (-1, size)).pow(2).sum(-1)
-
-    whole, search = errors(config, (1,)), replace(config, clip_search=True)
-    found = errors(search, number_formats.RANGES)
-    assert (found <= whole * (1 + 1e-6)).all() and (found < 0.99 * whole).any() == (config.bits < 8)
-    for part in number_formats.RANGES[1:]:
-        assert (found <= errors(search, (1, part)) * (1 + 1e-6)).all()
 
 
 def test_heavy_tails_need_small_groups_or_fp8():

@@ -83,16 +83,34 @@ def store_sum(out_ptr, partial_ptr, counter_ptr, value, offset, mask, size, part
             tl.store(counter_ptr, 0)
 
 
-_counters: dict[tuple[int, int], torch.Tensor] = {}
+MOST_COUNTERS = 2**16  # programs of one launch that count: a few hundred in practice
+GRAPHS = "graphs"
+_counters: dict[tuple[int, int | str], torch.Tensor] = {}
 
 
 def counters(device: torch.device, count: int) -> torch.Tensor:
-    """`count` zeros to count in, which kernels leave at zero. One set a stream: its kernels follow each other."""
-    stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
-    key = (device.index or 0, stream)
-    if key not in _counters or len(_counters[key]) < count:
-        _counters[key] = torch.zeros(max(count, 4096), dtype=torch.int32, device=device)
-    return _counters[key]
+    """Zeros to count in, which kernels leave at zero; they are made once and never freed, as graphs keep their address.
+
+    Each stream has a set of its own, since its kernels follow each other, and all CUDA graphs share one: two graphs
+    with these kernels must not run at the same time.
+    Errors: RuntimeError in a CUDA graph if nothing has run on the device before; ValueError for too many programs.
+    """
+    if count > MOST_COUNTERS:
+        raise ValueError(f"{count} programs would count, at most {MOST_COUNTERS} can: split K into fewer parts")
+    index, stream = device.index or 0, _stream_of(device)
+    if (index, stream) not in _counters:
+        if stream == GRAPHS:
+            raise RuntimeError("call the kernels once on this device before they are captured in a CUDA graph")
+        for owner in (stream, GRAPHS):
+            if (index, owner) not in _counters:
+                _counters[index, owner] = torch.zeros(MOST_COUNTERS, dtype=torch.int32, device=device)
+    return _counters[index, stream]
+
+
+def _stream_of(device: torch.device) -> int | str:
+    if device.type != "cuda":
+        return 0
+    return GRAPHS if torch.cuda.is_current_stream_capturing() else torch.cuda.current_stream(device).cuda_stream
 
 
 def workspace(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 HAS_GPU = torch.cuda.is_available()
-KERNELS = ["test_attention*", "test_matmul_*", "test_moe_*", "test_benchmarks*"]
+KERNELS = ["test_attention*", "test_counters*", "test_matmul_*", "test_moe_*", "test_benchmarks*"]
 
 if importlib.util.find_spec("triton") is None:
     collect_ignore_glob = KERNELS  # macOS and Windows: there is nothing to run them with

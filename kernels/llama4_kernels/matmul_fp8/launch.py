@@ -53,9 +53,7 @@ def run_product(x: Tensor, x_scale: Tensor, matrix: Fp8Matrix, config: Config) -
     num_rows, width = matrix.shape
     programs = -(-num_rows // config.rows) * -(-len(x) // config.tokens)
     out, partial, counter = workspace(x, num_rows, programs, config.splits)
-    # Bulk prefetches start at multiples of 16 bytes. Two steps of each row are what a program first waits for.
-    aligned = width % 16 == 0 and matrix.codes.data_ptr() % 16 == 0 and not INTERPRETED
-    ahead = min(2, width // config.depth // config.splits) * config.depth if aligned else 0
+    ahead = 0 if INTERPRETED else matrix.bytes_ahead(config.depth, config.splits)
     policy = "evict_first" if len(x) <= config.tokens else ""  # nobody else reads these weights
     product_kernel[(programs, config.splits)](
         x, x_scale, matrix.codes, matrix.scale, out, partial, counter, len(x), num_rows, width,

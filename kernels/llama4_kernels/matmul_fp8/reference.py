@@ -26,46 +26,18 @@ Shapes: M tokens of x, N, K.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
+
+from ..inputs import RowMatrix
 
 LARGEST = 448.0
 
 
-@dataclass(frozen=True)
-class Fp8Matrix:
-    """A matrix [N, K] in e4m3. Nothing is copied: the kernels read numbers as they lie.
+class Fp8Matrix(RowMatrix):
+    """A matrix [N, K] in e4m3: codes float8_e4m3fn [N, K], scale bfloat16 [N]."""
 
-    Errors: ValueError for other shapes or types, or numbers that do not lie row after row.
-    """
-
-    codes: Tensor  # float8_e4m3fn [N, K]
-    scale: Tensor  # bfloat16 [N]
-
-    def __post_init__(self) -> None:
-        codes, scale = self.codes, self.scale
-        if codes.ndim != 2 or codes.dtype != torch.float8_e4m3fn:
-            raise ValueError(f"codes must be float8_e4m3fn [N, K], got {codes.dtype} {list(codes.shape)}")
-        if not codes.is_contiguous():
-            raise ValueError(f"codes must lie row after row, got strides {list(codes.stride())}; call .contiguous()")
-        if scale.shape != codes.shape[:1] or scale.dtype != torch.bfloat16 or not scale.is_contiguous():
-            raise ValueError(
-                f"scale must be bfloat16 [{len(codes)}], one a row, without gaps, got {scale.dtype} "
-                f"{list(scale.shape)} with strides {list(scale.stride())}"
-            )
-        if scale.device != codes.device:
-            raise ValueError(f"codes are on {codes.device}, scale on {scale.device}; move one of them")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.codes.shape[0], self.codes.shape[1]
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that a multiplication reads: 8 bits a weight, and 16 a row."""
-        return self.codes.nbytes + self.scale.nbytes
+    CODES = torch.float8_e4m3fn
 
 
 def dequantize_fp8(matrix: Fp8Matrix, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -16,47 +16,19 @@ Shapes: M rows of x, N, K.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..inputs import RowMatrix
+
 ZERO = 128
 
 
-@dataclass(frozen=True)
-class Int8Matrix:
-    """A matrix [N, K] in eight bits. Nothing is copied: the kernels read codes as they lie.
+class Int8Matrix(RowMatrix):
+    """A matrix [N, K] in eight bits: codes uint8 [N, K], scale bfloat16 [N]."""
 
-    Errors: ValueError for other shapes or types, or codes that do not lie row after row.
-    """
-
-    codes: Tensor  # uint8 [N, K]
-    scale: Tensor  # bfloat16 [N]
-
-    def __post_init__(self) -> None:
-        codes, scale = self.codes, self.scale
-        if codes.ndim != 2 or codes.dtype != torch.uint8:
-            raise ValueError(f"codes must be uint8 [N, K], got {codes.dtype} {list(codes.shape)}")
-        if not codes.is_contiguous():
-            raise ValueError(f"codes must lie row after row, got strides {list(codes.stride())}; call .contiguous()")
-        if scale.shape != codes.shape[:1] or scale.dtype != torch.bfloat16 or not scale.is_contiguous():
-            raise ValueError(
-                f"scale must be bfloat16 [{len(codes)}], one a row, without gaps, got {scale.dtype} "
-                f"{list(scale.shape)} with strides {list(scale.stride())}"
-            )
-        if scale.device != codes.device:
-            raise ValueError(f"codes are on {codes.device}, scale on {scale.device}; move one of them")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.codes.shape[0], self.codes.shape[1]
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that a multiplication reads: 8 bits a weight, and 16 a row."""
-        return self.codes.nbytes + self.scale.nbytes
+    CODES = torch.uint8
 
 
 def dequantize_int8(matrix: Int8Matrix, dtype: torch.dtype = torch.float32) -> Tensor:
